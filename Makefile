@@ -1,0 +1,45 @@
+# Each target makes the virtual environment it needs from nothing.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+OUT ?= demo-output
+# One thread a process: pytest-xdist and dask bring the parallelism.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-slow lint bench clean
+
+help:  ## say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+venv: $(VENV)/.complete  ## virtual environment with everything for demo, tests and benchmarks
+
+# `pip install` runs again when either file changes; an interrupted run leaves no stamp.
+$(VENV)/.complete: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e '.[baselines,cds,plot,test]' -c constraints.txt
+	touch $@
+
+demo: OMP_NUM_THREADS = 2
+demo: $(VENV)/.complete  ## simulate, hide, fit, fill, compare; writes a zarr store and a picture
+	$(BIN)/xdiffimpute demo --out $(OUT)
+
+lint: $(VENV)/.complete  ## ruff, mypy and the layering contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## lint, then the fast tests
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+test-slow: $(VENV)/.complete  ## the tests that take minutes
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+bench: OMP_NUM_THREADS = 2
+bench: $(VENV)/.complete  ## run every benchmark in recipes/benchmarks
+	for script in recipes/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:  ## remove the environment, caches and outputs
+	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

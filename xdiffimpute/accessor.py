@@ -1,0 +1,290 @@
+"""``ds.impute`` and ``da.impute``: the whole toolkit behind one accessor.
+
+xarray drops accessor state on every derived object (``ds.isel``, ``ds.chunk``,
+``ds["sst"]``), so ``fill()`` without an imputer works on the very object that was fitted, and
+elsewhere asks for the explicit form ``ds.impute.fill(imputer)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+import xarray as xr
+
+from .exceptions import ImputeError, NotFittedError
+
+if TYPE_CHECKING:
+    from .diffusion import DiffusionImputer
+    from .imputer import Imputer
+    from .partition import Partition
+
+__all__ = ["ImputeDataArrayAccessor", "ImputeDatasetAccessor"]
+
+X = TypeVar("X", xr.Dataset, xr.DataArray)
+
+UNNAMED = "variable"
+
+
+class _Impute(Generic[X]):
+    """What both accessors share; each says how its object becomes a Dataset and comes back."""
+
+    def __init__(self, obj: X) -> None:
+        self._obj = obj
+        self._imputer: DiffusionImputer | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_obj": self._obj, "_imputer": None}
+
+    def _dataset(self) -> xr.Dataset:
+        raise NotImplementedError
+
+    def _back(self, ds: xr.Dataset) -> X:
+        raise NotImplementedError
+
+    def fit(
+        self,
+        *,
+        variables: Sequence[str] | None = None,
+        time: str | None = None,
+        y: str | None = None,
+        x: str | None = None,
+        extra_dims: str | Mapping[str, str] = "series",
+        partition: str | Partition = "auto",
+        statistics: Literal["auto", "variable", "cell", "seasonal"] = "auto",
+        log: Sequence[str] = (),
+        window: int | None = None,
+        tile: int | None = None,
+        size: Literal["auto", "small", "medium", "large"] = "auto",
+        batch: int | None = None,
+        steps: int | None = None,
+        max_time: str | float | None = None,
+        device: str | None = None,
+        seed: int = 0,
+        progress: bool = True,
+    ) -> DiffusionImputer:
+        """Learn to fill from the gappy data alone (Algorithm 1).
+
+        Parameters
+        ----------
+        variables : sequence of str, optional
+            What to learn, jointly, as channels. Default: every numeric variable on the grid.
+        time, y, x : str, optional
+            Dimension names, where CF attributes and common names do not tell.
+        extra_dims : {"series", "channels"} or mapping of dim to one of them
+            Whether a further dimension (level, member) holds further samples or further channels.
+        partition : {"auto", "pixel", "block", "empirical"} or Partition
+            How observations are split into context and query (Principle 1).
+        statistics : {"auto", "variable", "cell", "seasonal"}
+            The climatology that anomalies are taken from; observed cells only.
+        log : sequence of str
+            Positive, skewed variables to learn in the logarithm.
+        window : int, optional
+            Frames the network sees at once.
+        tile : int, optional
+            Side of the tiles that larger fields are learned and filled in, in cells.
+        size : {"auto", "small", "medium", "large"}
+            Network size.
+        batch : int, optional
+            Windows in a training step.
+        steps : int, optional
+            Limit on the number of updates; deterministic on a CPU for a given seed.
+        max_time : str or float, optional
+            Limit on the training time, such as ``"10min"`` or a number of seconds. Default,
+            when ``steps`` is not given: 10 minutes.
+        device : str, optional
+            ``"cpu"``, ``"cuda"``, ...; default: a GPU if there is one.
+        seed : int
+            Fixes every random choice.
+        progress : bool
+            Show a progress bar on standard error.
+
+        Returns
+        -------
+        DiffusionImputer
+            Also remembered by this accessor, for :meth:`fill`.
+
+        Raises
+        ------
+        ImputeError
+            Before any training starts, when the data cannot be learned from.
+        """
+        from .diffusion import DiffusionImputer
+
+        imputer = DiffusionImputer(
+            variables=variables, time=time, y=y, x=x, extra_dims=extra_dims, partition=partition,
+            statistics=statistics, log=log, window=window, tile=tile, size=size, batch=batch,
+            steps=steps, max_time=max_time, device=device, seed=seed, progress=progress,
+        )  # fmt: skip
+        self._imputer = imputer.fit(self._dataset())
+        return self._imputer
+
+    def fill(
+        self,
+        imputer: Imputer | str | None = None,
+        *,
+        sampler: str | None = None,
+        members: int | None = None,
+        where: xr.DataArray | None = None,
+        progress: bool = True,
+        **options: Any,
+    ) -> X:
+        """Fill the gaps; observed cells are returned bit for bit.
+
+        Parameters
+        ----------
+        imputer : DiffusionImputer, str, optional
+            A fitted imputer, or the name of a baseline such as ``"biharmonic"``. Default: the
+            imputer that :meth:`fit` left on this object.
+        sampler : str, optional
+            ``"single_pass"`` or ``"ensemble"``; default: what measured better in ``fit``.
+        members : int, optional
+            Contexts of the ensemble sampler, K in Eq. 10.
+        where : bool DataArray, optional
+            Cells to fill; default: those observed at least once in training. Elsewhere the
+            network's answer would be arbitrary (Theorem 1), and NaN is kept.
+        progress : bool
+            Show a bar, when the data are in memory.
+        **options
+            For a baseline by name: its own settings, and ``variables``, ``time``, ``y``, ``x``.
+
+        Returns
+        -------
+        Dataset or DataArray
+            As the input, lazy if the input is, with CF ancillary variables
+            ``*_standard_error`` and ``*_imputation_flag`` (of a DataArray: as coordinates).
+
+        Raises
+        ------
+        NotFittedError
+            If there is no imputer.
+        CompatibilityError
+            If the imputer was fitted on other variables, units or another grid.
+        """
+        chosen = self._resolve(imputer, options)
+        from .baselines import Baseline
+
+        if isinstance(chosen, Baseline):
+            if sampler is not None or members is not None:
+                raise ImputeError(
+                    f"sampler= and members= are for a fitted network, and {chosen.name!r} is a "
+                    "baseline; leave them out"
+                )
+            return self._back(chosen.fill(self._dataset(), where=where))
+        return self._back(
+            chosen.fill(
+                self._dataset(), sampler=sampler, members=members, where=where, progress=progress
+            )
+        )
+
+    def score(self, imputer: Imputer | str | None = None, **options: Any) -> xr.Dataset:
+        """Skill at observations withheld in the shape of the data's own gaps.
+
+        For the data an imputer was fitted on, the cells that training never saw are used.
+        Other data have observations withheld afresh.
+
+        Parameters
+        ----------
+        imputer : DiffusionImputer, str, optional
+            As in :meth:`fill`.
+        **options
+            For a baseline by name: as in :meth:`fill`.
+
+        Returns
+        -------
+        Dataset
+            For each variable, dims (method, metric): RMSE, mean absolute error, bias (in the
+            variable's units) and number of cells, for the imputer, climatology and linear
+            interpolation.
+        """
+        from .baselines import Baseline
+
+        chosen = self._resolve(imputer, options)
+        if isinstance(chosen, Baseline):
+            from .appraisal import score_baseline
+
+            return score_baseline(chosen, self._dataset())
+        return chosen.score(self._dataset())
+
+    def exposure(
+        self,
+        partition: str | Partition = "auto",
+        *,
+        window: int | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> X:
+        """Probability that a cell is queried, given the context: where the data can teach.
+
+        By Theorem 1 the gradient for a cell scales with this probability, and what is filled
+        where it is zero is arbitrary; the number of such cells is warned about.
+
+        Parameters
+        ----------
+        partition : str or Partition
+            As in :meth:`fit`.
+        window : int, optional
+            As in :meth:`fit`.
+        seed : int
+        **options
+            ``variables``, ``time``, ``y``, ``x`` and ``extra_dims`` as in :meth:`fit`.
+
+        Returns
+        -------
+        Dataset or DataArray
+            One map for each variable, in [0, 1].
+        """
+        from .appraisal import exposure_map
+
+        ds = exposure_map(self._dataset(), partition, window=window, seed=seed, options=options)
+        return self._back(ds)
+
+    def observed(self) -> X:
+        """Where values are present: True or False, lazy, on the same dims."""
+        return self._obj.notnull()
+
+    def _resolve(self, imputer: Imputer | str | None, options: dict[str, Any]) -> Any:
+        if isinstance(imputer, str):
+            from .baselines import BASELINES
+
+            return BASELINES.create(imputer, **options)
+        if options:
+            raise ImputeError(
+                f"unexpected arguments {sorted(options)}; further settings are only for a "
+                "baseline given by name, such as ds.impute.fill('telea')"
+            )
+        if imputer is not None:
+            return imputer
+        if self._imputer is None:
+            raise NotFittedError(
+                "nothing has been fitted on this object (xarray forgets a fit on every derived "
+                "object, such as ds.isel(...) or ds['sst']); keep what fit returns and pass it on: "
+                "imputer = ds.impute.fit(); ds.impute.fill(imputer), or name a baseline: "
+                "ds.impute.fill('biharmonic')"
+            )
+        return self._imputer
+
+
+@xr.register_dataset_accessor("impute")
+class ImputeDatasetAccessor(_Impute[xr.Dataset]):
+    """Impute a Dataset: its variables are learned and filled jointly."""
+
+    def _dataset(self) -> xr.Dataset:
+        return self._obj
+
+    def _back(self, ds: xr.Dataset) -> xr.Dataset:
+        return ds
+
+
+@xr.register_dataarray_accessor("impute")
+class ImputeDataArrayAccessor(_Impute[xr.DataArray]):
+    """Impute a DataArray."""
+
+    def _dataset(self) -> xr.Dataset:
+        name = UNNAMED if self._obj.name is None else str(self._obj.name)
+        return self._obj.to_dataset(name=name)
+
+    def _back(self, ds: xr.Dataset) -> xr.DataArray:
+        name = UNNAMED if self._obj.name is None else str(self._obj.name)
+        extra = [v for v in ds.data_vars if v != name]
+        return ds.set_coords(extra)[name].rename(self._obj.name)

@@ -1,0 +1,119 @@
+"""What can be said of a dataset without training: its exposure, and the skill of a baseline."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .baselines import Baseline
+from .exposure import exposure
+from .fields import FieldSpec
+from .partition import Partition
+from .quantities import dequantify
+from .recognition import resolve
+from .scoring import score
+from .survey import sample_masks
+from .validation import check_dataset
+from .withholding import withhold
+
+__all__ = ["exposure_map", "score_baseline"]
+
+
+def exposure_map(
+    ds: xr.Dataset,
+    partition: str | Partition,
+    *,
+    window: int | None,
+    seed: int,
+    options: Mapping[str, Any],
+) -> xr.Dataset:
+    """Query exposure of every cell (Principle 1), one map for each variable.
+
+    Parameters
+    ----------
+    ds : Dataset
+    partition : str or Partition
+    window : int, optional
+    seed : int
+    options : mapping
+        Arguments of :meth:`FieldSpec.from_dataset`.
+
+    Returns
+    -------
+    Dataset
+        In [0, 1], without units, on the horizontal dims (and those treated as channels).
+
+    Warns
+    -----
+    UserWarning
+        If the exposure is zero somewhere, with the number of cells.
+    """
+    plain, _ = dequantify(ds)
+    spec = FieldSpec.from_dataset(plain, **options)
+    check_dataset(plain, spec)
+    frames = spec.pack(plain).sizes["time"]
+    width = min(frames, window or 5)
+    masks = sample_masks(spec.pack(plain), width)
+    seen = masks.any(axis=(0, 1))
+    chosen, _ = resolve(partition, masks, seen)
+    found = exposure(chosen, masks, seen, np.random.default_rng(seed), width)
+    if found.message is not None:
+        warnings.warn(found.message, UserWarning, stacklevel=3)
+    maps = spec.unpack(
+        xr.DataArray(
+            found.probability[None, None].astype(np.float32),
+            dims=("series", "time", "channel", "y", "x"),
+        ),
+        like=_one_frame(plain, spec),
+    )
+    out = xr.Dataset({name: _one_map(field, spec) for name, field in maps.items()})
+    for name in out.data_vars:
+        out[name].attrs = {
+            "long_name": f"query probability of {name} given the context",
+            "units": "1",
+        }
+    return out.assign_attrs(partition=chosen.name)
+
+
+def _one_frame(ds: xr.Dataset, spec: FieldSpec) -> xr.Dataset:
+    """The first frame of the first series, keeping the dims."""
+    dims = [d for d in (spec.axes.time, *spec.series_dims) if d is not None]
+    return ds.isel({d: slice(0, 1) for d in dims if d in ds.dims})
+
+
+def _one_map(field: xr.DataArray, spec: FieldSpec) -> xr.DataArray:
+    dims = [d for d in (spec.axes.time, *spec.series_dims) if d is not None and d in field.dims]
+    return field.isel(dict.fromkeys(dims, 0), drop=True)
+
+
+def score_baseline(
+    baseline: Baseline, ds: xr.Dataset, *, window: int = 5, seed: int = 0
+) -> xr.Dataset:
+    """Skill of a baseline at observations withheld in the shape of the data's gaps.
+
+    Parameters
+    ----------
+    baseline : Baseline
+        Refitted without the withheld cells.
+    ds : Dataset
+    window : int
+        Longest run of withheld frames.
+    seed : int
+
+    Returns
+    -------
+    Dataset
+        See :func:`xdiffimpute.scoring.skill_table`.
+    """
+    plain, _ = dequantify(ds)
+    spec = FieldSpec.from_dataset(plain)
+    check_dataset(plain, spec)
+    packed = spec.pack(plain)
+    masks = sample_masks(packed, min(window, packed.sizes["time"]))
+    partition, _ = resolve("auto", masks, masks.any(axis=(0, 1)))
+    withheld = withhold(packed, spec.clock(plain), partition, window=window, seed=seed)
+    return score(baseline, plain, spec, withheld)

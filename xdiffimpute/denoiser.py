@@ -1,0 +1,182 @@
+r"""The denoiser :math:`x_\theta(t, M_{ctx} \odot x_t, M_{ctx})` and its loss (Eq. 1, Algorithm 1).
+
+The backbone sees the noisy context, the context mask, the first guesses made from
+them (:mod:`xdiffimpute.first_guess`) and coordinates. For each cell it returns a weight
+for each guess, a correction, and a log-variance:
+
+.. math:: x_\theta = \sum_g \mathrm{softmax}(w)_g\, \hat x_g + r, \qquad \hat x_0 = 0 .
+
+Climatology (zero anomaly) is one of the guesses, so a gap wider than the correlation length
+falls back on it instead of on an extrapolation. The data-matching loss trains the mean; a
+Gaussian likelihood, through which no gradient reaches the mean, trains the variance.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .backbones import BACKBONES
+from .first_guess import GUESSES, first_guesses
+from .schedule import Schedule, make_schedule
+
+__all__ = ["DELTA", "Denoiser", "Prediction"]
+
+DELTA = 1e-3
+"""The small diffusion time of single-step sampling (Eq. 9)."""
+
+_LOG_VARIANCE = (-12.0, 4.0)
+
+
+class Prediction(NamedTuple):
+    """Mean and variance of the clean field, each of shape (B, C, T, H, W)."""
+
+    mean: Tensor
+    variance: Tensor
+
+
+class Denoiser(nn.Module):
+    """Backbone, schedule and loss.
+
+    Parameters
+    ----------
+    channels : int
+        Number of fields, C.
+    features : int
+        Number of coordinate channels, F.
+    backbone, size : str
+        Name and size of the network.
+    schedule : Schedule, optional
+        Default: variance preserving, beta 0.1 to 20.
+    periodic : bool
+        Whether the last axis wraps around the globe.
+    near_zero : float
+        Share of training steps at t = :data:`DELTA`, where single-step sampling happens; the
+        rest is uniform in (0, 1). Zero is the paper's Algorithm 1.
+
+    References
+    ----------
+    Algorithm 1 and Theorem 1 of the paper.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        features: int,
+        *,
+        backbone: str = "unet",
+        size: str = "small",
+        schedule: Schedule | None = None,
+        periodic: bool = False,
+        near_zero: float = 0.8,
+    ) -> None:
+        super().__init__()
+        self.channels, self.features = channels, features
+        self.backbone_name, self.size = backbone, size
+        self.schedule = schedule if schedule is not None else make_schedule("vp")
+        self.periodic = periodic
+        self.near_zero = near_zero
+        guesses = len(GUESSES)
+        self.outputs = (1 + guesses, 1, 1)
+        self.backbone = BACKBONES.create(
+            backbone,
+            in_channels=channels * (2 + guesses) + features,
+            out_channels=channels * sum(self.outputs),
+            size=size,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Constructor arguments that JSON can hold."""
+        return {
+            "channels": self.channels,
+            "features": self.features,
+            "backbone": self.backbone_name,
+            "size": self.size,
+            "schedule": self.schedule.to_dict(),
+            "periodic": self.periodic,
+            "near_zero": self.near_zero,
+        }
+
+    @classmethod
+    def from_dict(cls, config: dict[str, Any]) -> Denoiser:
+        """Rebuild from :meth:`to_dict`, with fresh weights."""
+        config = dict(config)
+        return cls(schedule=make_schedule(**config.pop("schedule")), **config)
+
+    def forward(self, x_t: Tensor, t: Tensor, context: Tensor, features: Tensor) -> Prediction:
+        """Estimate the clean field.
+
+        Parameters
+        ----------
+        x_t : Tensor, shape (B, C, T, H, W)
+            Noisy standardised values; anything outside the context is ignored.
+        t : Tensor, shape (B,)
+            Diffusion time in [0, 1].
+        context : Tensor, shape (B, C, T, H, W)
+            1 inside the context, 0 outside.
+        features : Tensor, shape (B, F, T, H, W)
+            Coordinates.
+
+        Returns
+        -------
+        Prediction
+        """
+        b, c, frames, h, w = x_t.shape
+        x_t = x_t * context
+        guesses = first_guesses(x_t, context, periodic=self.periodic)
+        packed = torch.cat([x_t, context, guesses.flatten(1, 2), features], dim=1)
+        out = self.backbone(packed, t, periodic=self.periodic)
+        out = out.unflatten(1, (sum(self.outputs), c)).float()
+        logits, correction, log_variance = out.split(self.outputs, dim=1)
+        weights = logits.softmax(dim=1)[:, 1:]
+        mean = (weights * guesses).sum(dim=1) + correction[:, 0]
+        return Prediction(mean, log_variance[:, 0].clamp(*_LOG_VARIANCE).exp())
+
+    def noisy(self, x: Tensor, t: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Sample x_t given x_0 (Eq. 9): alpha_t x + sigma_t eps."""
+        alpha, sigma = (level.view(-1, 1, 1, 1, 1) for level in self.schedule(t))
+        noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+        return alpha * x + sigma * noise
+
+    def sample_time(self, size: int, generator: torch.Generator, device: Any) -> Tensor:
+        """Diffusion times of a training batch, shape (size,)."""
+        draw = torch.rand(2, size, generator=generator, device=device)
+        return torch.where(draw[0] < self.near_zero, torch.full_like(draw[1], DELTA), draw[1])
+
+    def loss(
+        self,
+        x: Tensor,
+        context: Tensor,
+        query: Tensor,
+        features: Tensor,
+        t: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        r"""Masked data-matching loss, :math:`\|M_{qry} \odot (x_\theta - x)\|^2` per queried cell.
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, C, T, H, W)
+            Standardised values, zero where not observed.
+        context, query : Tensor, shape (B, C, T, H, W)
+            1 inside, 0 outside.
+        features : Tensor, shape (B, F, T, H, W)
+        t : Tensor, shape (B,)
+        generator : torch.Generator, optional
+
+        Returns
+        -------
+        objective : Tensor
+            What to differentiate: the loss plus the likelihood of the variance.
+        loss : Tensor
+            The loss of Eq. 1 divided by the number of queried cells, detached.
+        """
+        prediction = self(self.noisy(x, t, generator), t, context, features)
+        error = (prediction.mean - x).square()
+        cells = query.sum().clamp(min=1.0)
+        loss = (error * query).sum() / cells
+        likelihood = prediction.variance.log() + error.detach() / prediction.variance
+        objective = loss + 0.05 * (likelihood * query).sum() / cells
+        return objective, loss.detach()

@@ -1,0 +1,50 @@
+"""The errors a user can meet.
+
+Every message says what was received, what is valid, and what to type next.
+All derive from :class:`ImputeError`, itself a :class:`ValueError`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AxesError",
+    "CheckpointError",
+    "CompatibilityError",
+    "DataError",
+    "ImputeError",
+    "NotFittedError",
+    "OutputExistsError",
+    "UnknownNameError",
+]
+
+
+class ImputeError(ValueError):
+    """Base of every error that xdiffimpute raises on purpose."""
+
+
+class AxesError(ImputeError):
+    """The horizontal or time axes are missing, ambiguous or malformed."""
+
+
+class DataError(ImputeError):
+    """The values cannot be learned from or filled (all missing, infinite, sentinels, ...)."""
+
+
+class CompatibilityError(ImputeError):
+    """An imputer was applied to other variables, units or another grid than it was fitted on."""
+
+
+class CheckpointError(ImputeError):
+    """A saved imputer is truncated, of a newer version, or not one of ours."""
+
+
+class NotFittedError(ImputeError):
+    """``fill`` or ``score`` was called before there was a fitted imputer."""
+
+
+class OutputExistsError(ImputeError):
+    """An output store exists already and overwriting was not asked for."""
+
+
+class UnknownNameError(ImputeError):
+    """A mask, backbone, sampler, baseline or dataset was asked for by a name nobody has."""

@@ -1,0 +1,80 @@
+"""Choices made from the data and the machine when the user makes none."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["Plan", "plan"]
+
+log = logging.getLogger("xdiffimpute")
+
+WHOLE_FIELD = 128 * 128
+TILE = 96
+CELLS_A_STEP = {"cpu": 40_000, "cuda": 1_000_000}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of a run: window (frames), tile (cells in y and x), batch, network size, device."""
+
+    window: int
+    tile: tuple[int, int]
+    batch: int
+    size: str
+    device: torch.device
+
+
+def plan(
+    frames: int,
+    shape: tuple[int, int],
+    channels: int,
+    *,
+    window: int | None = None,
+    tile: int | None = None,
+    batch: int | None = None,
+    size: str = "auto",
+    device: str | None = None,
+) -> Plan:
+    """Decide sizes.
+
+    Parameters
+    ----------
+    frames : int
+        Length of the time axis.
+    shape : (int, int)
+        Cells in y and x.
+    channels : int
+    window, tile, batch, size, device
+        What the user asked for; ``None`` or ``"auto"`` means choose.
+
+    Returns
+    -------
+    Plan
+
+    Examples
+    --------
+    >>> p = plan(3652, (17, 33), 1, window=5, device="cpu")
+    >>> p.window, p.tile, p.size
+    (5, (17, 33), 'small')
+    """
+    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if window is None:
+        window = frames if frames <= 12 else 5
+    window = max(1, min(window, frames))
+    h, w = shape
+    if tile is None:
+        tile = max(h, w) if h * w <= WHOLE_FIELD else TILE
+    pieces = (min(tile, h), min(tile, w))
+    if size == "auto":
+        size = "small" if place.type == "cpu" else "medium"
+    if batch is None:
+        cells = window * pieces[0] * pieces[1]
+        batch = int(min(64, max(2, CELLS_A_STEP.get(place.type, 40_000) // cells)))
+    log.info(
+        "window %d frames, tile %d x %d cells, %d channels, batch %d, %s network on %s",
+        window, *pieces, channels, batch, size, place,
+    )  # fmt: skip
+    return Plan(window, pieces, batch, size, place)

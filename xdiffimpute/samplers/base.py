@@ -1,0 +1,54 @@
+"""What every sampler is: from observations to members of the filled field."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from torch import Tensor
+
+from ..denoiser import Denoiser, Prediction
+from ..partition import Partition
+
+__all__ = ["Sampler"]
+
+
+class Sampler(ABC):
+    """Estimates the field given everything that was observed."""
+
+    @abstractmethod
+    def __call__(
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        observed: Tensor,
+        features: Tensor,
+        partition: Partition,
+        rng: np.random.Generator,
+        density: float | None = None,
+    ) -> Prediction:
+        """Estimate.
+
+        Parameters
+        ----------
+        denoiser : Denoiser
+        x : Tensor, shape (B, C, T, H, W)
+            Standardised values, zero where not observed.
+        observed : Tensor, shape (B, C, T, H, W)
+            1 where observed.
+        features : Tensor, shape (B, F, T, H, W)
+            Coordinates.
+        partition : Partition
+            How contexts were drawn in training.
+        rng : numpy.random.Generator
+            The only source of randomness.
+        density : float, optional
+            Share of all cells that a training context held. Contexts are thinned to it, so
+            that the network works in the range it learned (Appendix H.5); ``None`` thins
+            by the ratio used in training.
+
+        Returns
+        -------
+        Prediction
+            Mean and variance, each (B, C, T, H, W).
+        """

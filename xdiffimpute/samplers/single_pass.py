@@ -1,0 +1,37 @@
+r"""One evaluation with all observations as the context.
+
+.. math:: \hat x = x_\theta(\delta, M \odot x_{obs}, M)
+
+It is exact in the limit when training contexts vary enough to include densities near that
+of the observations themselves, which a context ratio drawn from a range provides.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..denoiser import DELTA, Denoiser, Prediction
+from ..partition import Partition
+from .base import Sampler
+
+__all__ = ["SinglePass"]
+
+
+class SinglePass(Sampler):
+    """Condition on everything at once; deterministic."""
+
+    def __call__(
+        self,
+        denoiser: Denoiser,
+        x: Tensor,
+        observed: Tensor,
+        features: Tensor,
+        partition: Partition,
+        rng: np.random.Generator,
+        density: float | None = None,
+    ) -> Prediction:
+        t = torch.full((x.shape[0],), DELTA, device=x.device)
+        prediction: Prediction = denoiser(x, t, observed, features)
+        return prediction

@@ -1,0 +1,71 @@
+"""Where windows and tiles stand, and how overlapping ones are blended.
+
+Positions depend on the size of the field alone, never on how it is chunked, so a fill is
+the same whatever the chunks and the number of workers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._typing import FloatArray
+
+__all__ = ["ramp", "starts"]
+
+
+def starts(length: int, size: int, stride: int, *, periodic: bool = False) -> list[int]:
+    """First indices of pieces that cover an axis.
+
+    Parameters
+    ----------
+    length, size, stride : int
+        Cells of the axis, of a piece, and between pieces.
+    periodic : bool
+        Let pieces run across the end of the axis and on from its beginning.
+
+    Returns
+    -------
+    list of int
+
+    Examples
+    --------
+    >>> starts(10, 4, 3)
+    [0, 3, 6]
+    >>> starts(11, 4, 3)
+    [0, 3, 6, 7]
+    >>> starts(12, 4, 3, periodic=True)
+    [0, 3, 6, 9]
+    """
+    if size >= length:
+        return [0]
+    if periodic:
+        count = int(np.ceil(length / stride))
+        return [int(k * length // count) for k in range(count)]
+    places = list(range(0, length - size + 1, stride))
+    if places[-1] != length - size:
+        places.append(length - size)
+    return places
+
+
+def ramp(size: int, overlap: int) -> FloatArray:
+    """Weights of a piece along one axis: 1 inside, falling smoothly over the overlap.
+
+    Parameters
+    ----------
+    size, overlap : int
+
+    Returns
+    -------
+    float array, shape (size,)
+        Positive everywhere, so that a border cell covered once is still defined.
+
+    Examples
+    --------
+    >>> ramp(4, 0).tolist()
+    [1.0, 1.0, 1.0, 1.0]
+    """
+    distance = np.minimum(np.arange(size), np.arange(size)[::-1]) + 0.5
+    if overlap <= 0:
+        return np.ones(size, dtype=np.float32)
+    rise = np.clip(distance / overlap, 0.0, 1.0)
+    return np.asarray(np.maximum(np.sin(0.5 * np.pi * rise) ** 2, 1e-3), dtype=np.float32)

@@ -1,0 +1,163 @@
+"""The withheld observations as a validation set during training.
+
+Windows around the withheld cells are cut once; a network is judged on them at every check,
+the sampler is chosen on them, and the standard error is scaled on them.
+"""
+
+from __future__ import annotations
+
+import dask
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from ._typing import BoolArray, FloatArray
+from .calendar import Clock
+from .denoiser import Denoiser
+from .partition import Partition
+from .planning import Plan
+from .samplers import SAMPLERS
+from .streaming import Coordinates
+from .transforms import Statistics
+from .withholding import Withheld
+
+__all__ = ["Verification"]
+
+MAX_WINDOWS = 48
+BATCH_CELLS = 300_000
+
+
+class Verification:
+    """Windows with withheld cells, and the errors of a network there.
+
+    Parameters
+    ----------
+    packed : DataArray, dims (series, time, channel, y, x)
+        With the withheld cells still in it.
+    withheld : Withheld
+    clock : Clock
+    statistics : Statistics
+        Fitted without the withheld cells.
+    coordinates : Coordinates
+    sizes : Plan
+    partition : Partition
+        For the contexts of ensembles.
+    density : float, optional
+        Share of cells in a training context.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        packed: xr.DataArray,
+        withheld: Withheld,
+        clock: Clock,
+        statistics: Statistics,
+        coordinates: Coordinates,
+        sizes: Plan,
+        partition: Partition,
+        *,
+        density: float | None,
+        seed: int,
+    ) -> None:
+        self.partition, self.density, self.seed = partition, density, seed
+        self.device = sizes.device
+        rng = np.random.default_rng(np.random.SeedSequence([seed, 4]))
+        places = _places(withheld, packed.sizes["time"], sizes.window, rng)
+        t = sizes.window
+        lazy = [packed.isel(series=s, time=slice(a, a + t)) for s, a in places]
+        inputs, targets, masks, features = [], [], [], []
+        for (s, a), piece in zip(places, dask.compute(*lazy), strict=True):
+            regressors = clock.regressors(statistics.harmonics)[a : a + t]
+            values = np.asarray(piece.values, dtype=np.float32)
+            z = statistics.forward(values, regressors).transpose(1, 0, 2, 3)
+            hidden = _hidden(withheld, s, a, z.shape) & np.isfinite(z)
+            for y, x in _tiles(hidden, sizes.tile, rng):
+                inputs.append(np.where(hidden, np.nan, z)[:, :, y][..., x])
+                targets.append(np.where(hidden, z, 0.0)[:, :, y][..., x])
+                masks.append(hidden[:, :, y][..., x])
+                rows, columns = (np.arange(part.start, part.stop) for part in (y, x))
+                features.append(coordinates(slice(a, a + t), rows, columns))
+        self.inputs = torch.from_numpy(np.stack(inputs).astype(np.float32))
+        self.targets = torch.from_numpy(np.stack(targets).astype(np.float32))
+        self.masks = torch.from_numpy(np.stack(masks).astype(np.float32))
+        self.features = torch.from_numpy(np.stack(features).astype(np.float32))
+
+    def error(self, denoiser: Denoiser, sampler: str = "single_pass") -> float:
+        """Mean square error at the withheld cells, in standardised units."""
+        squared, _ = self._compare(denoiser, sampler)
+        return float(squared.sum() / self.masks.sum().clamp(min=1.0))
+
+    def inflation(self, denoiser: Denoiser, sampler: str) -> FloatArray:
+        """Factor of each channel's standard error that makes it true at the withheld cells.
+
+        The square root of the mean of (error / standard error) squared, shape (C,).
+        """
+        squared, variance = self._compare(denoiser, sampler)
+        dims = (0, 2, 3, 4)
+        cells = self.masks.sum(dim=dims)
+        ratio = (squared / variance.clamp(min=1e-12)).sum(dim=dims) / cells.clamp(min=1.0)
+        factor = torch.where(cells >= 20, ratio.sqrt(), torch.ones_like(ratio))
+        return np.asarray(factor.clamp(0.1, 10.0).numpy(), dtype=np.float64)
+
+    def _compare(self, denoiser: Denoiser, sampler: str) -> tuple[Tensor, Tensor]:
+        """Squared errors (zero outside the withheld cells) and variances, (N, C, T, H, W)."""
+        run = SAMPLERS.create(sampler)
+        rng = np.random.default_rng(np.random.SeedSequence([self.seed, 5]))
+        size = max(1, BATCH_CELLS // int(np.prod(self.inputs.shape[1:])))
+        squared, variances = [], []
+        with torch.inference_mode():
+            for k in range(0, len(self.inputs), size):
+                x = self.inputs[k : k + size].to(self.device)
+                observed = torch.isfinite(x)
+                out = run(
+                    denoiser,
+                    torch.where(observed, x, torch.zeros_like(x)),
+                    observed.to(x.dtype),
+                    self.features[k : k + size].to(self.device),
+                    self.partition,
+                    rng,
+                    self.density,
+                )
+                error = out.mean.float().cpu() - self.targets[k : k + size]
+                squared.append(error.square() * self.masks[k : k + size])
+                variances.append(out.variance.float().cpu())
+        return torch.cat(squared), torch.cat(variances)
+
+
+def _places(
+    withheld: Withheld, frames: int, window: int, rng: np.random.Generator
+) -> list[tuple[int, int]]:
+    """(series, first frame) of windows that hold withheld frames, at most :data:`MAX_WINDOWS`."""
+    starts = np.clip(withheld.time - window // 2, 0, frames - window)
+    pairs = sorted({(int(s), int(t)) for s, t in zip(withheld.series, starts, strict=True)})
+    if len(pairs) > MAX_WINDOWS:
+        chosen = np.sort(rng.choice(len(pairs), size=MAX_WINDOWS, replace=False))
+        pairs = [pairs[int(k)] for k in chosen]
+    return pairs
+
+
+def _hidden(withheld: Withheld, series: int, start: int, shape: tuple[int, ...]) -> BoolArray:
+    """Withheld cells of one window, shape (C, T, H, W)."""
+    hidden = np.zeros(shape, dtype=bool)
+    inside = (withheld.time >= start) & (withheld.time < start + shape[1])
+    for k in np.flatnonzero((withheld.series == series) & inside):
+        hidden[:, withheld.time[k] - start] = withheld.masks[k]
+    return hidden
+
+
+def _tiles(
+    hidden: BoolArray, tile: tuple[int, int], rng: np.random.Generator
+) -> list[tuple[slice, slice]]:
+    """The whole field, or the two of eight random tiles that hold most withheld cells."""
+    h, w = hidden.shape[-2:]
+    if tile == (h, w):
+        return [(slice(0, h), slice(0, w))]
+    corners = [
+        (int(rng.integers(0, h - tile[0] + 1)), int(rng.integers(0, w - tile[1] + 1)))
+        for _ in range(8)
+    ]
+    tiles = [(slice(y, y + tile[0]), slice(x, x + tile[1])) for y, x in corners]
+    tiles.sort(key=lambda part: -int(hidden[:, :, part[0]][..., part[1]].sum()))
+    return tiles[:2]

@@ -1,0 +1,184 @@
+"""Observations set aside, in the shape of the data's own gaps, to measure skill honestly.
+
+A withheld cell is never part of a context, a query, or a statistic. What is withheld is
+drawn by the partition that training uses, so the score answers the question a user has:
+how good is the fill in gaps like mine?
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ._typing import AnyArray, BoolArray, FloatArray
+from .calendar import Clock
+from .partition import Partition
+
+__all__ = ["Withheld", "withhold"]
+
+MAX_FRAMES = 128
+MAX_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """Cells of some frames that are set aside.
+
+    Parameters
+    ----------
+    series, time : int arrays, shape (M,)
+        Which frames of the packed array.
+    labels : str array, shape (M,)
+        The time of each frame, so that it is found again in another selection of the data.
+    masks : bool array, shape (M, C, H, W)
+        True where withheld.
+    """
+
+    series: AnyArray
+    time: AnyArray
+    labels: AnyArray
+    masks: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @property
+    def cells(self) -> int:
+        """Number of withheld cells, all channels."""
+        return int(self.masks.sum())
+
+    def remove(self, packed: xr.DataArray) -> xr.DataArray:
+        """The packed array with the withheld cells missing; lazy if the input is.
+
+        Parameters
+        ----------
+        packed : DataArray, dims (series, time, channel, y, x)
+
+        Returns
+        -------
+        DataArray
+        """
+        if packed.chunks is None:
+            values = packed.values.copy()
+            return packed.copy(data=self._blank(values, [(0, n) for n in values.shape]))
+        data = packed.data.map_blocks(_blank_chunk, withheld=self, meta=packed.data._meta)
+        return packed.copy(data=data)
+
+    def _blank(self, values: FloatArray, location: list[tuple[int, int]]) -> FloatArray:
+        (s0, s1), (t0, t1), (c0, c1), (y0, y1), (x0, x1) = location
+        here = (self.series >= s0) & (self.series < s1) & (self.time >= t0) & (self.time < t1)
+        for k in np.flatnonzero(here):
+            frame = values[self.series[k] - s0, self.time[k] - t0]
+            frame[self.masks[k, c0:c1, y0:y1, x0:x1]] = np.nan
+        return values
+
+    def matched(self, labels: AnyArray, series: int) -> Withheld | None:
+        """The part of this that another selection of the same data holds, re-indexed by time."""
+        index = {str(label): k for k, label in enumerate(labels)}
+        keep = [k for k, v in enumerate(self.labels) if str(v) in index and self.series[k] < series]
+        if not keep:
+            return None
+        time = np.array([index[str(self.labels[k])] for k in keep])
+        return Withheld(self.series[keep], time, self.labels[keep], self.masks[keep])
+
+    def to_arrays(self) -> dict[str, AnyArray]:
+        """Arrays for a checkpoint: masks as packed bits, labels as bytes."""
+        return {
+            "series": self.series.astype(np.int64),
+            "time": self.time.astype(np.int64),
+            "labels": np.frombuffer("\n".join(map(str, self.labels)).encode(), dtype=np.uint8),
+            "masks": np.packbits(self.masks),
+            "shape": np.array(self.masks.shape, dtype=np.int64),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, AnyArray]) -> Withheld:
+        """Rebuild from :meth:`to_arrays`."""
+        shape = tuple(int(n) for n in arrays["shape"])
+        bits = np.unpackbits(arrays["masks"], count=int(np.prod(shape)))
+        labels = np.array(bytes(arrays["labels"]).decode().split("\n"))
+        return cls(arrays["series"], arrays["time"], labels, bits.astype(bool).reshape(shape))
+
+
+def _blank_chunk(
+    values: FloatArray, withheld: Withheld, block_info: dict[Any, Any] | None = None
+) -> FloatArray:
+    if block_info is None or values.size == 0:
+        return values
+    return withheld._blank(values.copy(), block_info[0]["array-location"])
+
+
+def withhold(
+    packed: xr.DataArray,
+    clock: Clock,
+    partition: Partition,
+    *,
+    window: int,
+    fraction: float = 0.1,
+    seed: int = 0,
+) -> Withheld:
+    """Choose observations to set aside.
+
+    Runs of frames are drawn at random and split by ``partition``; what the split queries is
+    withheld. Where gaps are the same in all frames of a series, whole series are drawn,
+    since otherwise the neighbouring frames would give the answer away.
+
+    Parameters
+    ----------
+    packed : DataArray, dims (series, time, channel, y, x)
+    clock : Clock
+        Times of the frames.
+    partition : Partition
+    window : int
+        Frames the imputer sees at once; the longest run.
+    fraction : float
+        Share of the frames to draw, at most 128 frames.
+    seed : int
+
+    Returns
+    -------
+    Withheld
+    """
+    sizes = dict(packed.sizes)
+    n_series, n_time = sizes["series"], sizes["time"]
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 0x5EED]))
+    frame_bytes = sizes["channel"] * sizes["y"] * sizes["x"]
+    most = int(min(MAX_FRAMES, max(2, MAX_BYTES // frame_bytes)))
+    wanted = int(np.clip(round(fraction * n_series * n_time), 1, most))
+    static = partition.pattern.static and n_time > 1
+    run = n_time if static else int(min(window, max(1, wanted // 2), n_time))
+    limit = max(1, n_series // 4) if static else max(1, n_series * n_time // (2 * run))
+    count = int(np.clip(wanted // run, min(2, limit), limit))
+    starts = _runs(n_series, n_time, run, count, rng)
+    series, time, masks = [], [], []
+    for s, t in starts:
+        span = range(t, min(t + run, n_time))
+        block = packed.isel(series=s, time=slice(t, t + run)).transpose("channel", "time", "y", "x")
+        observed = np.isfinite(np.asarray(block.values))
+        if not observed.any():
+            continue
+        _, query = partition.split(observed, rng)
+        for k, frame in enumerate(span):
+            series.append(s)
+            time.append(frame)
+            masks.append(query[:, k])
+    shape = (0, sizes["channel"], sizes["y"], sizes["x"])
+    index = np.array(time, dtype=int)
+    return Withheld(
+        np.array(series, dtype=int),
+        index,
+        clock.labels[index] if len(index) else np.array([], dtype=str),
+        np.stack(masks) if masks else np.zeros(shape, dtype=bool),
+    )
+
+
+def _runs(
+    n_series: int, n_time: int, run: int, count: int, rng: np.random.Generator
+) -> list[tuple[int, int]]:
+    """Distinct starts (series, time) of runs that do not overlap."""
+    slots = [(s, t) for s in range(n_series) for t in range(0, max(1, n_time - run + 1), run)]
+    chosen = rng.choice(len(slots), size=min(count, len(slots)), replace=False)
+    return [slots[int(k)] for k in np.sort(chosen)]
