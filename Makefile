@@ -29,7 +29,7 @@ lint: $(VENV)/.complete  ## ruff, mypy and the layering contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 test: lint  ## lint, then the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS)

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+log = logging.getLogger("xdiffimpute")
+
 FAMILIES = {
     "baselines": ("baselines", "BASELINES"),
     "masks": ("masks", "MASKS"),
@@ -83,22 +85,22 @@ def _bar(ctx: click.Context) -> Iterator[None]:
         yield
 
 
-@click.group(cls=_Group, context_settings={"help_optionas_names": ["-h", "--help"]})
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(xdiffimpute.__version__, package_name="xdiffimpute")
 @verbosity
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Fill the gaps of gridded data, learning from the gappy data alone."""
-    logger, handler = logging.getLogger("xdiffimpute"), _Handler()
+    handler = _Handler()
     if not ctx.ensure_object(dict):
-        logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
+        log.setLevel(logging.INFO)
+    log.addHandler(handler)
     logging.getLogger("py.warnings").addHandler(handler)
     logging.captureWarnings(True)
 
     def restore() -> None:
         logging.captureWarnings(False)
-        logger.removeHandler(handler)
+        log.removeHandler(handler)
         logging.getLogger("py.warnings").removeHandler(handler)
 
     ctx.call_on_close(restore)
@@ -150,7 +152,7 @@ def fit(
     ds = open_store(source, chunks=chunks)
     imputer = ds.impute.fit(progress=not is_quiet(ctx), **options)
     imputer.save(path)
-    click.echo(f"saved {model}; next: xdiffimpute fill {source} OUT --imputer {model}", err=True)
+    log.info("saved %s; next: xdiffimpute fill %s OUT --imputer %s", model, source, model)
 
 
 @main.command()
@@ -189,7 +191,7 @@ def fill(
     )
     with _bar(ctx):
         write_store(filled, out, like=source)
-    click.echo(f"wrote {out}", err=True)
+    log.info("wrote %s", out)
 
 
 @main.command()

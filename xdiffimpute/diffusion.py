@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -79,12 +79,14 @@ class DiffusionImputer(Imputer):
             raise NotFittedError("this imputer has not been fitted; call imputer.fit(ds) first")
         return self._fitted
 
-    def fit(self, ds: xr.Dataset) -> Self:
+    def fit(self, ds: xr.Dataset, **options: Any) -> Self:
         """Learn from the gappy data; ends with a summary of the withheld skill.
 
         Parameters
         ----------
         ds : Dataset
+        **options
+            In place of those given to the constructor.
 
         Returns
         -------
@@ -95,6 +97,8 @@ class DiffusionImputer(Imputer):
         ImputeError
             Before training, when the data cannot be learned from.
         """
+        if options:
+            self.options = replace(self.options, **options)
         plain, _ = dequantify(ds)
         self._fitted = fit_network(plain, self.options)
         skill = self.score(plain)

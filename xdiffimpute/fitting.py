@@ -187,10 +187,11 @@ def _train(
 
 def _choose_sampler(check: Verification, denoiser: Denoiser) -> tuple[str, dict[str, Any]]:
     """The sampler with the lower withheld error; the cheaper one where they tie within 1%."""
-    errors = {name: check.error(denoiser, name) for name in ("single_pass", "ensemble")}
+    judged = {name: check.judge(denoiser, name) for name in ("single_pass", "ensemble")}
+    errors = {name: error for name, (error, _) in judged.items()}
     best = "ensemble" if errors["ensemble"] < 0.98 * errors["single_pass"] else "single_pass"
     log.info(
         "withheld error (standardised RMSE): single_pass %.4f, ensemble %.4f; filling with %s",
         errors["single_pass"] ** 0.5, errors["ensemble"] ** 0.5, best,
     )  # fmt: skip
-    return best, {name: check.inflation(denoiser, name) for name in errors}
+    return best, {name: factor for name, (_, factor) in judged.items()}

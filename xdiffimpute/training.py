@@ -176,6 +176,11 @@ def train(
     total = settings.steps if settings.seconds is None else None
     bar = tqdm(total=total, disable=not progress, desc="fit", unit="step", file=sys.stderr)
     running = 0.0
+    if validate is not None:
+        best = validate(average.model)
+        kept = copy.deepcopy(kept)
+        history.validation.append((0, best))
+        began = time.monotonic()
     with bar:
         while done < 1.0:
             for group in optimiser.param_groups:

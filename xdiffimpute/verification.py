@@ -84,22 +84,27 @@ class Verification:
         self.masks = torch.from_numpy(np.stack(masks).astype(np.float32))
         self.features = torch.from_numpy(np.stack(features).astype(np.float32))
 
-    def error(self, denoiser: Denoiser, sampler: str = "single_pass") -> float:
-        """Mean square error at the withheld cells, in standardised units."""
-        squared, _ = self._compare(denoiser, sampler)
-        return float(squared.sum() / self.masks.sum().clamp(min=1.0))
+    def error(self, denoiser: Denoiser) -> float:
+        """Mean square error of a single pass at the withheld cells, in standardised units."""
+        return self.judge(denoiser, "single_pass")[0]
 
-    def inflation(self, denoiser: Denoiser, sampler: str) -> FloatArray:
-        """Factor of each channel's standard error that makes it true at the withheld cells.
+    def judge(self, denoiser: Denoiser, sampler: str) -> tuple[float, FloatArray]:
+        """Error of a sampler, and the factor that makes its standard error true.
 
-        The square root of the mean of (error / standard error) squared, shape (C,).
+        Returns
+        -------
+        error : float
+            Mean square error at the withheld cells, in standardised units.
+        inflation : float array, shape (C,)
+            Root mean square of error / standard error in each channel.
         """
         squared, variance = self._compare(denoiser, sampler)
         dims = (0, 2, 3, 4)
         cells = self.masks.sum(dim=dims)
         ratio = (squared / variance.clamp(min=1e-12)).sum(dim=dims) / cells.clamp(min=1.0)
-        factor = torch.where(cells >= 20, ratio.sqrt(), torch.ones_like(ratio))
-        return np.asarray(factor.clamp(0.1, 10.0).numpy(), dtype=np.float64)
+        factor = torch.where(cells >= 20, ratio.sqrt(), torch.ones_like(ratio)).clamp(0.1, 10.0)
+        error = float(squared.sum() / cells.sum().clamp(min=1.0))
+        return error, np.asarray(factor.numpy(), dtype=np.float64)
 
     def _compare(self, denoiser: Denoiser, sampler: str) -> tuple[Tensor, Tensor]:
         """Squared errors (zero outside the withheld cells) and variances, (N, C, T, H, W)."""

@@ -1,0 +1,194 @@
+"""The Dataset that comes back: observed cells untouched, CF metadata intact, flags and errors.
+
+The filled values are put in by ``fillna`` at the very end, so whatever was observed is
+returned bit for bit, in the dtype, with the attributes and the encoding of the input.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ._typing import AnyArray, BoolArray
+from .exceptions import CompatibilityError
+from .fields import FieldSpec
+
+__all__ = ["FLAGS", "assemble"]
+
+log = logging.getLogger("xdiffimpute")
+
+FLAGS = ("observed", "imputed", "not_imputed")
+
+ENCODING_KEPT = ("zlib", "complevel", "shuffle", "chunksizes", "compressors", "chunks")
+
+
+def assemble(
+    ds: xr.Dataset,
+    spec: FieldSpec,
+    mean: xr.DataArray,
+    *,
+    domain: BoolArray,
+    standard_error: xr.DataArray | None,
+    method: str,
+    where: xr.DataArray | None = None,
+) -> xr.Dataset:
+    """Put estimates into the gaps of a dataset.
+
+    Parameters
+    ----------
+    ds : Dataset
+        The gappy data.
+    spec : FieldSpec
+    mean : DataArray, dims (series, time, channel, y, x)
+        Estimates, in the units of ``spec``.
+    domain : bool array, shape (C, H, W)
+        Cells that may be filled; elsewhere NaN stays.
+    standard_error : DataArray or None
+        Like ``mean``.
+    method : str
+        For ``history``.
+    where : bool DataArray, optional
+        Cells to fill, in place of ``domain``.
+
+    Returns
+    -------
+    Dataset
+        With ``*_standard_error`` (when given) and ``*_imputation_flag`` as CF ancillary
+        variables; lazy if the input is.
+
+    Raises
+    ------
+    CompatibilityError
+        If ``where`` has dims that a variable lacks.
+    """
+    allowed = mean.copy(data=_like(mean, np.asarray(domain)[None, None]))
+    estimates = spec.unpack(mean, like=ds)
+    permitted = spec.unpack(allowed, like=_without_units(ds, spec))
+    errors = None if standard_error is None else spec.unpack(
+        standard_error, like=ds, differences=True
+    )  # fmt: skip
+    new: dict[str, xr.DataArray] = {}
+    for name, estimate in estimates.items():
+        source = ds[name]
+        fillable = permitted[name] > 0.5 if where is None else _where(where, source)
+        filled = estimate.where(fillable).astype(source.dtype)
+        if source.encoding.get("dtype") is not None:
+            filled = _within_packing(filled, source.encoding)
+        out = source.fillna(filled).transpose(*source.dims)
+        out.attrs, out.encoding = dict(source.attrs), dict(source.encoding)
+        flag = _flag(source, out)
+        companions = {f"{name}_imputation_flag": _describe_flag(flag, source, name)}
+        if errors is not None:
+            error = errors[name].where(source.isnull(), 0.0).where(out.notnull())
+            companions = {f"{name}_standard_error": _describe_error(error, source, name)} | companions
+        listed = [*str(source.attrs.get("ancillary_variables", "")).split(), *companions]
+        out.attrs["ancillary_variables"] = " ".join(dict.fromkeys(listed))
+        new |= {name: out, **companions}
+    result = ds.assign({name: field.variable for name, field in new.items()})
+    result.attrs = dict(ds.attrs)
+    line = f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ} xdiffimpute {_version()}: gaps of "
+    line += f"{', '.join(estimates)} filled by {method}"
+    result.attrs["history"] = "\n".join(filter(None, [line, str(ds.attrs.get("history", ""))]))
+    return result
+
+
+def _like(packed: xr.DataArray, values: AnyArray) -> AnyArray:
+    """Broadcast to the packed shape, lazily if that is lazy."""
+    if packed.chunks is None:
+        return np.broadcast_to(values.astype(np.float32), packed.shape)
+    import dask.array as da
+
+    spread: AnyArray = da.broadcast_to(
+        da.from_array(values.astype(np.float32), chunks=-1), packed.shape, chunks=packed.chunks
+    )
+    return spread
+
+
+def _without_units(ds: xr.Dataset, spec: FieldSpec) -> xr.Dataset:
+    """The dataset in the spec's own units, so that a mask passes through unchanged."""
+    units = {v.name: v.units for v in spec.variables}
+    changed = {}
+    for name, unit in units.items():
+        attrs = {k: v for k, v in ds[name].attrs.items() if k != "units"}
+        changed[name] = ds[name].variable._replace(attrs=attrs | ({"units": unit} if unit else {}))
+    return ds.assign(changed)
+
+
+def _where(where: xr.DataArray, source: xr.DataArray) -> xr.DataArray:
+    extra = [d for d in where.dims if d not in source.dims]
+    if extra:
+        raise CompatibilityError(
+            f"where= has the dims {list(map(str, where.dims))}, of which {source.name!r} lacks "
+            f"{extra}; give a boolean DataArray on dims of {list(map(str, source.dims))}"
+        )
+    return where.astype(bool)
+
+
+def _within_packing(filled: xr.DataArray, encoding: dict[str, Any]) -> xr.DataArray:
+    """Keep imputed values inside what the integer encoding can hold, where there is one."""
+    kind = np.dtype(encoding["dtype"])
+    if not np.issubdtype(kind, np.integer):
+        return filled
+    scale = float(encoding.get("scale_factor", 1.0))
+    offset = float(encoding.get("add_offset", 0.0))
+    info = np.iinfo(kind)
+    fills = [encoding.get(k) for k in ("_FillValue", "missing_value")]
+    low, high = info.min, info.max
+    low += int(any(f is not None and int(f) == info.min for f in fills))
+    high -= int(any(f is not None and int(f) == info.max for f in fills))
+    ends = sorted((low * scale + offset, high * scale + offset))
+    return filled.clip(*ends, keep_attrs=True)
+
+
+def _flag(source: xr.DataArray, out: xr.DataArray) -> xr.DataArray:
+    flag = source.isnull().astype(np.int8) + out.isnull().astype(np.int8)
+    return flag.astype(np.int8)
+
+
+def _describe_flag(flag: xr.DataArray, source: xr.DataArray, name: str) -> xr.DataArray:
+    attrs: dict[str, Any] = {
+        "long_name": f"origin of {name}",
+        "flag_values": np.arange(len(FLAGS), dtype=np.int8),
+        "flag_meanings": " ".join(FLAGS),
+    }
+    return _finish(flag, source, attrs, "status_flag")
+
+
+def _describe_error(error: xr.DataArray, source: xr.DataArray, name: str) -> xr.DataArray:
+    attrs: dict[str, Any] = {
+        "long_name": f"standard error of imputed {name}",
+        "comment": "zero where observed",
+    }
+    if "units" in source.attrs:
+        attrs["units"] = source.attrs["units"]
+    out = _finish(error.astype(np.float32), source, attrs, "standard_error")
+    out.encoding.setdefault("_FillValue", np.float32(np.nan))
+    return out
+
+
+def _finish(
+    field: xr.DataArray, source: xr.DataArray, attrs: dict[str, Any], modifier: str
+) -> xr.DataArray:
+    standard_name = str(source.attrs.get("standard_name", "")).split(" ")[0]
+    if standard_name:
+        attrs = {"standard_name": f"{standard_name} {modifier}", **attrs}
+    if "grid_mapping" in source.attrs:
+        attrs["grid_mapping"] = source.attrs["grid_mapping"]
+    field.attrs = attrs
+    field.encoding = {k: v for k, v in source.encoding.items() if k in ENCODING_KEPT}
+    for key in ("grid_mapping", "coordinates"):
+        if key in source.encoding:
+            field.encoding[key] = source.encoding[key]
+    return field
+
+
+def _version() -> str:
+    try:
+        return version("xdiffimpute")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,326 @@
+"""What all baselines share; a method itself is one small file.
+
+A baseline interpolates standardised anomalies, channel by channel, in frames (N, H, W) with
+NaN gaps. Everything else is done here: layout, climatology, settings tuned on hidden
+observations, lazy blocks whose result does not depend on the chunks, and CF metadata.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import xarray as xr
+
+from .._typing import BoolArray, FloatArray
+from ..assembly import assemble
+from ..blockwise import Filler, run
+from ..calendar import Clock
+from ..exceptions import CompatibilityError, ImputeError
+from ..fields import FieldSpec
+from ..geometry import Geometry
+from ..imputer import Imputer
+from ..quantities import dequantify, requantify
+from ..transforms import Statistics
+from ..tuning import Tuner, make_trials
+from ..validation import check_dataset, check_values
+
+__all__ = ["Baseline", "Geometry"]
+
+
+class Baseline(Imputer):
+    """Base of all baselines.
+
+    Parameters
+    ----------
+    variables : sequence of str, optional
+        Default: every floating-point variable on the grid.
+    time, y, x : str, optional
+        Dims, where they cannot be found.
+    extra_dims : {"series", "channels"} or mapping
+        Treatment of further dims.
+    statistics : {"auto", "variable", "cell", "seasonal"}
+        Climatology whose anomalies are interpolated. ``"auto"``: by the length of the record;
+        where that is short, what does better at hidden observations.
+    seed : int
+        Which observations are hidden to tune the settings.
+    **settings
+        Of the method, listed in its :attr:`knobs`; those not given are tuned.
+
+    Attributes
+    ----------
+    knobs : mapping of str to tuple
+        Values that are tried; the first is taken where nothing can be tried.
+    settings : dict
+        Values in use.
+    pointwise : bool
+        Each gap cell is guessed by itself, so that tuning may guess a sample of them.
+    """
+
+    name: ClassVar[str]
+    knobs: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    pointwise: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        variables: Sequence[str] | None = None,
+        time: str | None = None,
+        y: str | None = None,
+        x: str | None = None,
+        extra_dims: str | Mapping[str, str] = "series",
+        statistics: str = "auto",
+        seed: int = 0,
+        **settings: Any,
+    ) -> None:
+        unknown = sorted(set(settings) - set(self.knobs))
+        if unknown:
+            known = ", ".join(self.knobs) or "none"
+            raise ImputeError(
+                f"{self.name!r} has no setting {', '.join(map(repr, unknown))}; its settings are: "
+                f"{known}; and variables, time, y, x, extra_dims, statistics, seed"
+            )
+        for knob, value in settings.items():
+            _check_setting(self.name, knob, value, self.knobs[knob])
+        self.layout: dict[str, Any] = {
+            "variables": variables, "time": time, "y": y, "x": x, "extra_dims": extra_dims,
+        }  # fmt: skip
+        self.statistics, self.seed = statistics, seed
+        self.given = settings
+        self.settings = {k: settings.get(k, tried[0]) for k, tried in self.knobs.items()}
+        self._fitted: _Fitted | None = None
+
+    @property
+    def frame_halo(self) -> int:
+        """Frames before and after a frame that its result may depend on."""
+        return 0
+
+    @abstractmethod
+    def interpolate(
+        self, frames: FloatArray, domain: BoolArray, geometry: Geometry, core: slice
+    ) -> FloatArray:
+        """Fill frames of one channel.
+
+        Parameters
+        ----------
+        frames : float32 array, shape (N, H, W)
+            Standardised anomalies, NaN where missing.
+        domain : bool array, shape (H, W)
+            Cells that are wanted.
+        geometry : Geometry
+            Of the grid, with the times of the N frames.
+        core : slice
+            Frames that are wanted; the others are within :attr:`frame_halo` of them.
+
+        Returns
+        -------
+        float array, shape (n, H, W), n the frames of ``core``
+            NaN where the method has no answer.
+        """
+
+    def fit(
+        self,
+        ds: xr.Dataset,
+        *,
+        variables: Sequence[str] | None = None,
+        time: str | None = None,
+        y: str | None = None,
+        x: str | None = None,
+        extra_dims: str | Mapping[str, str] | None = None,
+        statistics: str | None = None,
+        seed: int | None = None,
+    ) -> Self:
+        """Estimate the climatology and tune the settings that were not given.
+
+        Parameters
+        ----------
+        ds : Dataset
+        variables, time, y, x, extra_dims, statistics, seed : optional
+            As of the constructor, whose values are the defaults.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ImputeError
+            If the data cannot be filled; see :func:`xdiffimpute.validation.check_values`.
+        """
+        asked = {"variables": variables, "time": time, "y": y, "x": x, "extra_dims": extra_dims}
+        layout = self.layout | {k: v for k, v in asked.items() if v is not None}
+        plain, _ = dequantify(ds)
+        spec = FieldSpec.from_dataset(plain, **layout)
+        check_dataset(plain, spec)
+        packed, clock = spec.pack(plain), spec.clock(plain)
+        check_values(packed, spec, for_fit=False)
+        self._fitted = self._tune(spec, packed, clock, statistics, seed)
+        return self
+
+    def fill(self, ds: xr.Dataset, *, where: xr.DataArray | None = None) -> xr.Dataset:
+        """Fill the gaps.
+
+        Parameters
+        ----------
+        ds : Dataset
+            If nothing was fitted, the settings are tuned on it, and forgotten.
+        where : bool DataArray, optional
+            Cells to fill; default: those observed at least once in the fit.
+
+        Returns
+        -------
+        Dataset
+            As ``ds``, lazy if it is; observed cells bit-identical.
+
+        Raises
+        ------
+        CompatibilityError
+            If the fit was on other variables, units or another grid.
+        """
+        plain, units = dequantify(ds)
+        fitted = self._fitted
+        if fitted is None:
+            spec = FieldSpec.from_dataset(plain, **self.layout)
+            if _complete(spec.pack(plain)):
+                return ds
+            fitted = copy.copy(self).fit(plain)._fitted
+        if fitted is None:
+            raise ImputeError(f"{self.name!r}.fit(ds) did not finish; call it again")
+        packed, spec, domain = fitted.layout_of(plain)
+        if _complete(packed):
+            return ds
+        if where is not None:
+            domain = np.ones_like(domain)
+        clock = spec.clock(plain)
+        filler = Filler(
+            methods=fitted.methods,
+            labels=tuple(channel.label for channel in spec.channels),
+            statistics=fitted.statistics,
+            regressors=clock.regressors(fitted.statistics.harmonics),
+            domain=domain,
+            geometry=_geometry(spec, clock),
+        )
+        out = assemble(
+            plain, fitted.spec, run(filler, packed), domain=domain, standard_error=None,
+            method=self.name, where=where,
+        )  # fmt: skip
+        return requantify(out, units)
+
+    def _tune(
+        self,
+        spec: FieldSpec,
+        packed: xr.DataArray,
+        clock: Clock,
+        kind: str | None,
+        seed: int | None,
+    ) -> _Fitted:
+        seed = self.seed if seed is None else seed
+        tried = {k: (self.given[k],) if k in self.given else v for k, v in self.knobs.items()}
+        widest = [self.variant(**{k: v}).frame_halo for k, values in tried.items() for v in values]
+        trials = make_trials(packed, max([self.frame_halo, *widest]), seed)
+        tuner = Tuner(packed, clock, _geometry(spec, clock), trials, seed)
+        start = self.variant()
+        statistics = tuner.statistics(self.statistics if kind is None else kind, start)
+        methods = tuple(
+            tuner.settings(start, c, channel.label, statistics, tried)
+            for c, channel in enumerate(spec.channels)
+        )
+        return _Fitted(spec, statistics, methods)
+
+    def variant(self, **settings: Any) -> Self:
+        """The same method with other settings, not fitted."""
+        other = copy.copy(self)
+        other.settings = {**self.settings, **settings}
+        other._fitted = None
+        return other
+
+    def complete(
+        self, frames: FloatArray, domain: BoolArray, geometry: Geometry, core: slice
+    ) -> tuple[FloatArray, int, int]:
+        """Interpolate, and fall back where there is no answer.
+
+        Returns
+        -------
+        values : float32 array, shape (n, H, W)
+        by_nearest, by_climatology : int
+            Cells that took the nearest observation of their frame, or a zero anomaly where
+            the frame has none.
+        """
+        inner = frames[core]
+        guess = self.interpolate(frames, domain, geometry, core)
+        out = np.where(np.isfinite(inner), inner, guess).astype(np.float32)
+        near = zero = 0
+        for frame, seen in zip(out, inner, strict=True):
+            left, known = ~np.isfinite(frame) & domain, np.isfinite(seen)
+            if not left.any():
+                continue
+            if known.any():
+                _, index = geometry.neighbours(known, left, 1)
+                frame[left] = seen[known][index[:, 0]]
+                near += int(left.sum())
+            else:
+                frame[left] = 0.0
+                zero += int(left.sum())
+        return out, near, zero
+
+    def __repr__(self) -> str:
+        state = "fitted" if self._fitted is not None else "not fitted"
+        shown = "".join(f", {k}={v}" for k, v in self.given.items())
+        return f"<{type(self).__name__}{shown}, {state}>"
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What a fit leaves: layout, climatology, and the tuned method of each channel."""
+
+    spec: FieldSpec
+    statistics: Statistics
+    methods: tuple[Baseline, ...]
+
+    def layout_of(self, ds: xr.Dataset) -> tuple[xr.DataArray, FieldSpec, BoolArray]:
+        """The data packed, their layout, and the cells to fill."""
+        self.spec.check(ds)
+        packed = self.spec.pack(ds)
+        if self.spec.same_grid(ds):
+            return packed, self.spec, self.statistics.domain
+        if self.statistics.kind != "variable":
+            raise CompatibilityError(
+                f"the baseline was fitted with a climatology for each cell on a grid of "
+                f"{self.spec.shape} cells, and these data are on another; fit it on these data, "
+                "or with statistics='variable'"
+            )
+        domain = np.asarray(packed.notnull().any(("series", "time")).values)
+        return packed, self.spec.moved_to(ds), domain
+
+
+def _complete(packed: xr.DataArray) -> bool:
+    """Nothing is missing, as far as is known without computing."""
+    return packed.chunks is None and bool(np.isfinite(packed.values).all())
+
+
+def _geometry(spec: FieldSpec, clock: Clock) -> Geometry:
+    return Geometry.of(
+        spec.shape, periodic=spec.periodic, latitude=spec.latitude, longitude=spec.longitude,
+        days=clock.days,
+    )  # fmt: skip
+
+
+def _check_setting(method: str, knob: str, value: Any, tried: tuple[Any, ...]) -> None:
+    """Names must be among those known; numbers must be positive, or zero where zero is tried."""
+    if isinstance(tried[0], str):
+        if value not in tried:
+            raise ImputeError(f"{method!r}: {knob}={value!r} is not one of {list(tried)}")
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    whole = all(isinstance(v, int) for v in tried)
+    least = 0 if 0 in tried else 1 if whole else 1e-6
+    if not number or not value >= least or (whole and value != int(value)):
+        kind = "a whole number" if whole else "a number"
+        raise ImputeError(
+            f"{method!r}: {knob}={value!r} is not {kind} of at least {least}; "
+            f"try {tried[0]!r}, or leave it out to have it tuned"
+        )

@@ -1,0 +1,166 @@
+"""A method on frames, run over a packed array: lazily, and the same under any chunking.
+
+The time axis is cut into blocks whose places depend on the size of the data alone. Each block
+holds all of space and reads its own frames and as many before and after as the method needs,
+so how the input is chunked cannot matter.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+from dask.delayed import delayed
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from ._typing import BoolArray, FloatArray
+from .geometry import Geometry
+from .transforms import Statistics
+
+__all__ = ["FrameMethod", "Filler", "run"]
+
+log = logging.getLogger("xdiffimpute")
+
+BLOCK_BYTES = 16 * 2**20
+BLOCK_FRAMES = 64
+
+
+class FrameMethod(Protocol):
+    """What is asked of a method."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        ...
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether each gap cell is guessed by itself."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Values in use."""
+        ...
+
+    def variant(self, **settings: Any) -> Self:
+        """The same with other settings."""
+        ...
+
+    @property
+    def frame_halo(self) -> int:
+        """Frames on either side that a frame's result depends on."""
+        ...
+
+    def complete(
+        self, frames: FloatArray, domain: BoolArray, geometry: Geometry, core: slice
+    ) -> tuple[FloatArray, int, int]:
+        """Frames of ``core`` filled inside ``domain``; cells left to the two fallbacks."""
+        ...
+
+
+@dataclass(frozen=True)
+class Filler:
+    """What a worker needs to fill a block.
+
+    Parameters
+    ----------
+    methods : tuple of FrameMethod
+        One for each channel.
+    labels : tuple of str
+        Names of the channels, for the log.
+    statistics : Statistics
+    regressors : float array, shape (N, R)
+        Of all frames.
+    domain : bool array, shape (C, H, W)
+    geometry : Geometry
+        With the times of all frames.
+    """
+
+    methods: tuple[FrameMethod, ...]
+    labels: tuple[str, ...]
+    statistics: Statistics
+    regressors: FloatArray
+    domain: BoolArray
+    geometry: Geometry
+
+    @property
+    def halo(self) -> int:
+        """The widest of the methods'."""
+        return max(method.frame_halo for method in self.methods)
+
+    def span(self, start: int, stop: int) -> tuple[int, int]:
+        """Frames to read for the frames [start, stop)."""
+        return max(0, start - self.halo), min(len(self.regressors), stop + self.halo)
+
+    def __call__(self, values: FloatArray, start: int, stop: int) -> FloatArray:
+        """Fill frames [start, stop) of one series.
+
+        Parameters
+        ----------
+        values : float array, shape (n, C, H, W)
+            The frames of :meth:`span`, NaN where missing.
+        start, stop : int
+
+        Returns
+        -------
+        float32 array, shape (stop - start, C, H, W)
+            In the units of the data.
+        """
+        low, high = self.span(start, stop)
+        z = self.statistics.forward(np.asarray(values, np.float32), self.regressors[low:high])
+        geometry = self.geometry.at(self.geometry.days[low:high])
+        core = slice(start - low, stop - low)
+        out = np.empty((stop - start, *z.shape[1:]), dtype=np.float32)
+        for c, method in enumerate(self.methods):
+            frames = np.ascontiguousarray(z[:, c])
+            out[:, c], near, zero = method.complete(frames, self.domain[c], geometry, core)
+            where = (self.labels[c], start, stop)
+            if zero:
+                log.warning(
+                    "%s cannot fill %d cells of %s in frames %d to %d, which hold no observation "
+                    "that it could use; they get the climatology", method.name, zero, *where,
+                )  # fmt: skip
+            if near:
+                log.info(
+                    "%s has no answer for %d cells of %s in frames %d to %d; they get the nearest "
+                    "observation of their frame", method.name, near, *where,
+                )  # fmt: skip
+        return self.statistics.inverse(out, self.regressors[start:stop])
+
+
+def run(filler: Filler, packed: xr.DataArray) -> xr.DataArray:
+    """Fill a packed array.
+
+    Parameters
+    ----------
+    filler : Filler
+    packed : DataArray, dims (series, time, channel, y, x)
+        If it is lazy, nothing is computed here.
+
+    Returns
+    -------
+    DataArray
+        Like ``packed``.
+    """
+    n_series, n_time, c, h, w = packed.shape
+    length = int(np.clip(BLOCK_BYTES // (4 * c * h * w), 1, BLOCK_FRAMES))
+    lazy = packed.chunks is not None
+    data = packed.data if lazy else da.from_array(packed.values, chunks=-1, name=False)
+    handle = delayed(filler, pure=False)
+    series = []
+    for s in range(n_series):
+        parts = []
+        for start in range(0, n_time, length):
+            stop = min(n_time, start + length)
+            low, high = filler.span(start, stop)
+            task = handle(data[s, low:high], start, stop)
+            shape = (stop - start, c, h, w)
+            parts.append(da.from_delayed(task, shape, np.float32, np.empty((0, 0, 0, 0), "f4")))
+        series.append(da.concatenate(parts))
+    out = da.stack(series)
+    return packed.copy(data=out if lazy else out.compute())

@@ -1,0 +1,119 @@
+"""Times of frames as numbers: elapsed days, and the phase of the year and of the day.
+
+Works for datetime64 of any unit and for cftime in any calendar, where the length of a year is
+the calendar's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from ._typing import AnyArray, FloatArray
+from .exceptions import AxesError
+
+__all__ = ["Clock", "read_clock"]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Times of N frames.
+
+    Parameters
+    ----------
+    days : float array, shape (N,)
+        Days since the first frame.
+    year_phase, day_phase : float arrays, shape (N,)
+        Share of the year and of the day that has passed, in [0, 1).
+    labels : str array, shape (N,)
+        Each time as text, for matching frames of two selections.
+    """
+
+    days: FloatArray
+    year_phase: FloatArray
+    day_phase: FloatArray
+    labels: AnyArray
+
+    def regressors(self, harmonics: Sequence[tuple[str, int]]) -> FloatArray:
+        """A constant and, for each harmonic, a cosine and a sine.
+
+        Parameters
+        ----------
+        harmonics : sequence of (str, int)
+            ``("year", n)`` or ``("day", n)``: n cycles in a year or day.
+
+        Returns
+        -------
+        float array, shape (N, 1 + 2 len(harmonics))
+
+        Examples
+        --------
+        >>> zero = np.zeros(2)
+        >>> Clock(zero, zero, zero, zero).regressors([("year", 1)]).tolist()
+        [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0]]
+        """
+        phases = {"year": self.year_phase, "day": self.day_phase}
+        columns = [np.ones(len(self.days))]
+        for name, cycles in harmonics:
+            angle = 2.0 * np.pi * cycles * phases[name]
+            columns += [np.cos(angle), np.sin(angle)]
+        return np.stack(columns, axis=1)
+
+
+def read_clock(ds: xr.Dataset, time: str | None) -> Clock:
+    """The clock of a dataset.
+
+    Parameters
+    ----------
+    ds : Dataset
+    time : str, optional
+        The time dimension; without one there is a single frame.
+
+    Returns
+    -------
+    Clock
+
+    Raises
+    ------
+    AxesError
+        If the time coordinate holds missing times.
+    """
+    if time is None:
+        return Clock(np.zeros(1), np.zeros(1), np.zeros(1), np.array(["0"]))
+    size = ds.sizes[time]
+    if time not in ds.coords:
+        steps = np.arange(size, dtype=float)
+        return Clock(steps, np.zeros(size), np.zeros(size), np.arange(size).astype(str))
+    values = ds[time]
+    if bool(values.isnull().any()):
+        raise AxesError(
+            f"the time coordinate {time!r} holds missing times; drop them with "
+            f"ds.sel({time}=ds[{time!r}].notnull())"
+        )
+    labels = values.astype(str).values
+    if not (values.dtype.kind == "M" or hasattr(values.values[0], "calendar")):
+        numbers = values.values.astype(float)
+        return Clock(numbers - numbers[0], np.zeros(size), np.zeros(size), labels)
+    day_phase = (
+        values.dt.hour.values / 24.0 + values.dt.minute.values / 1440.0
+        + values.dt.second.values / 86400.0
+    )  # fmt: skip
+    first = values.values[0]
+    elapsed = values.values - first
+    if np.issubdtype(values.dtype, np.datetime64):
+        days = elapsed / np.timedelta64(1, "s") / 86400.0
+        length = np.where(values.dt.is_leap_year.values, 366.0, 365.0)
+    else:
+        days = np.array([delta.total_seconds() / 86400.0 for delta in elapsed])
+        length = np.array([_days_in_year(moment) for moment in values.values])
+    year_phase = (values.dt.dayofyear.values - 1.0 + day_phase) / length
+    return Clock(np.asarray(days, float), np.minimum(year_phase, 1.0 - 1e-9), day_phase, labels)
+
+
+def _days_in_year(moment: object) -> float:
+    """Length of a cftime moment's year in its own calendar."""
+    start = moment.replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0)  # type: ignore[attr-defined]
+    return float((start.replace(year=start.year + 1) - start).days)

@@ -1,0 +1,391 @@
+"""From a Dataset to one packed array and back.
+
+A packed array has the dims (series, time, channel, y, x), in float32, NaN where not observed.
+Variables and, if asked, levels become channels; other further dims become series.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+from ._typing import FloatArray
+from .axes import Axes, find_axes
+from .calendar import Clock, read_clock
+from .exceptions import AxesError, CompatibilityError, DataError
+from .grid import Grid, read_grid
+from .quantities import conversion
+
+__all__ = ["PACKED", "Channel", "FieldSpec", "VariableSpec"]
+
+log = logging.getLogger("xdiffimpute")
+
+PACKED = ("series", "time", "channel", "y", "x")
+
+
+@dataclass(frozen=True)
+class VariableSpec:
+    """Name, units and standard name of a variable."""
+
+    name: str
+    units: str | None
+    standard_name: str | None
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One field: a variable, at a position along the dims that are channels."""
+
+    variable: str
+    position: tuple[tuple[str, int], ...]
+
+    @property
+    def label(self) -> str:
+        """Such as ``"t[level=3]"``."""
+        inside = ", ".join(f"{dim}={k}" for dim, k in self.position)
+        return f"{self.variable}[{inside}]" if inside else self.variable
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """How a Dataset is laid out as fields.
+
+    Parameters
+    ----------
+    axes : Axes
+    variables : tuple of VariableSpec
+    channels : tuple of Channel
+    channel_dims, series_dims : tuple of str
+        Further dims by treatment.
+    grid : Grid
+    skipped : tuple of str
+        Variables that are left as they are.
+    """
+
+    axes: Axes
+    variables: tuple[VariableSpec, ...]
+    channels: tuple[Channel, ...]
+    channel_dims: tuple[str, ...]
+    series_dims: tuple[str, ...]
+    grid: Grid
+    skipped: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells in y and x."""
+        return self.grid.shape
+
+    @property
+    def periodic(self) -> bool:
+        """Whether x wraps around the globe."""
+        return self.grid.periodic
+
+    @property
+    def latitude(self) -> FloatArray | None:
+        """Latitude in degrees, shape (H, W), or None."""
+        return self.grid.latitude
+
+    @property
+    def longitude(self) -> FloatArray | None:
+        """Longitude in degrees, shape (H, W), or None."""
+        return self.grid.longitude
+
+    @property
+    def spacing(self) -> tuple[float, float] | None:
+        """Steps of the y and x coordinates, or None."""
+        return self.grid.spacing
+
+    @classmethod
+    def from_dataset(
+        cls,
+        ds: xr.Dataset,
+        *,
+        variables: Sequence[str] | None = None,
+        time: str | None = None,
+        y: str | None = None,
+        x: str | None = None,
+        extra_dims: str | Mapping[str, str] = "series",
+    ) -> FieldSpec:
+        """Read the layout of a dataset; nothing is computed.
+
+        Parameters
+        ----------
+        ds : Dataset
+        variables : sequence of str, optional
+            Default: every floating-point variable on the grid.
+        time, y, x : str, optional
+            Dims, where they cannot be found.
+        extra_dims : {"series", "channels"} or mapping of dim to one of them
+
+        Returns
+        -------
+        FieldSpec
+
+        Raises
+        ------
+        AxesError
+            If axes cannot be found or variables disagree about their dims.
+        DataError
+            If there is nothing to fill.
+        """
+        axes = find_axes(ds, time=time, y=y, x=x)
+        chosen, skipped = _choose_variables(ds, axes, variables)
+        if axes.time is not None and not any(axes.time in ds[n].dims for n in chosen):
+            axes = Axes(None, axes.y, axes.x)
+        if variables is None:
+            _refuse_two_grids(ds, chosen, skipped, axes)
+        treatment = _treat_extra(ds, chosen, axes, extra_dims)
+        channel_dims = tuple(d for d, how in treatment.items() if how == "channels")
+        series_dims = tuple(d for d, how in treatment.items() if how == "series")
+        for name in chosen:
+            lacking = [d for d in series_dims if d not in ds[name].dims]
+            if lacking:
+                raise AxesError(
+                    f"variable {name!r} lacks the dimension {lacking[0]!r} that others have; use "
+                    f"extra_dims={{{lacking[0]!r}: 'channels'}}, or select with variables=[...]"
+                )
+        specs = tuple(
+            VariableSpec(n, ds[n].attrs.get("units"), ds[n].attrs.get("standard_name"))
+            for n in chosen
+        )
+        channels = tuple(c for n in chosen for c in _channels(ds, n, channel_dims))
+        grid = read_grid(ds, axes.y, axes.x)
+        if skipped:
+            log.info("left as they are (not floating-point fields on the grid): %s", skipped)
+        return cls(axes, specs, channels, channel_dims, series_dims, grid, tuple(skipped))
+
+    def moved_to(self, ds: xr.Dataset) -> FieldSpec:
+        """The same layout on the grid of other data."""
+        return FieldSpec.from_dataset(
+            ds,
+            variables=[v.name for v in self.variables],
+            time=self.axes.time,
+            y=self.axes.y,
+            x=self.axes.x,
+            extra_dims={
+                **dict.fromkeys(self.channel_dims, "channels"),
+                **dict.fromkeys(self.series_dims, "series"),
+            },
+        )
+
+    def pack(self, ds: xr.Dataset) -> xr.DataArray:
+        """Lay out a dataset's variables, in the units of this spec.
+
+        Parameters
+        ----------
+        ds : Dataset
+
+        Returns
+        -------
+        DataArray, dims (series, time, channel, y, x)
+            float32; backed by dask if any of the variables is.
+        """
+        layers = []
+        for channel in self.channels:
+            array = ds[channel.variable].isel(dict(channel.position))
+            order = [*self.series_dims, *self._time_dims(), self.axes.y, self.axes.x]
+            data = array.transpose(*order).data
+            n_time = ds.sizes[self.axes.time] if self.axes.time else 1
+            data = data.reshape((-1, n_time, *data.shape[-2:]))
+            factor, offset = self._to_spec(ds, channel.variable)
+            if (factor, offset) != (1.0, 0.0):
+                data = data * factor + offset
+            layers.append(data.astype(np.float32))
+        stack = da.stack if any(isinstance(layer, da.Array) for layer in layers) else np.stack
+        labels = [channel.label for channel in self.channels]
+        return xr.DataArray(stack(layers, axis=2), dims=PACKED, coords={"channel": labels})
+
+    def unpack(
+        self, packed: xr.DataArray, like: xr.Dataset, *, differences: bool = False
+    ) -> dict[str, xr.DataArray]:
+        """Undo :meth:`pack`.
+
+        Parameters
+        ----------
+        packed : DataArray, dims (series, time, channel, y, x)
+        like : Dataset
+            Gives dims, coordinates, attributes and units.
+        differences : bool
+            The values are differences (errors), which an offset of units does not concern.
+
+        Returns
+        -------
+        dict of str to DataArray
+            In float32, each with the dim order of its variable.
+        """
+        out: dict[str, xr.DataArray] = {}
+        for spec in self.variables:
+            places = [k for k, c in enumerate(self.channels) if c.variable == spec.name]
+            target = like[spec.name]
+            dims = [d for d in self.channel_dims if d in target.dims]
+            data = packed.transpose(*PACKED).data[:, :, places]
+            data = data.transpose(2, 0, 1, 3, 4)
+            order = [*dims, *self.series_dims, *self._time_dims(), self.axes.y, self.axes.x]
+            data = data.reshape([target.sizes[d] for d in order])
+            factor, offset = self._to_spec(like, spec.name)
+            if (factor, offset) != (1.0, 0.0):
+                data = (data - (0.0 if differences else offset)) / factor
+            flat = xr.DataArray(data, dims=order).transpose(*target.dims)
+            out[spec.name] = xr.DataArray(
+                flat.data, dims=target.dims, coords=target.coords, attrs=target.attrs, name=spec.name
+            )
+        return out
+
+    def clock(self, ds: xr.Dataset) -> Clock:
+        """The times of the frames."""
+        return read_clock(ds, self.axes.time)
+
+    def same_grid(self, ds: xr.Dataset) -> bool:
+        """Whether other data lie on the very cells of this grid."""
+        return bool(self.grid == read_grid(ds, self.axes.y, self.axes.x))
+
+    def check(self, ds: xr.Dataset) -> None:
+        """Refuse data that an imputer with this layout cannot be applied to.
+
+        Raises
+        ------
+        CompatibilityError
+            For a missing variable, other dims, units without conversion, or another spacing.
+        """
+        names = [v.name for v in self.variables]
+        missing = [n for n in names if n not in ds.data_vars]
+        if missing:
+            raise CompatibilityError(
+                f"the imputer was fitted on {names}, and {missing} are not among the variables "
+                f"{list(map(str, ds.data_vars))}; rename them with ds.rename(...) or fit on these data"
+            )
+        for d in (*self._time_dims(), self.axes.y, self.axes.x, *self.series_dims, *self.channel_dims):
+            if d not in ds.dims:
+                raise CompatibilityError(
+                    f"the imputer was fitted on data with a dimension {d!r}, these have "
+                    f"{list(map(str, ds.dims))}; rename it with ds.rename(...)"
+                )
+        for name in names:
+            self._to_spec(ds, name)
+        other = read_grid(ds, self.axes.y, self.axes.x)
+        if not self.grid.same_spacing(other):
+            raise CompatibilityError(
+                f"the imputer was fitted at a grid spacing of {self.grid.spacing} (y, x), these "
+                f"data have {other.spacing}; regrid them, or fit on these data"
+            )
+
+    def _time_dims(self) -> tuple[str, ...]:
+        return () if self.axes.time is None else (self.axes.time,)
+
+    def _to_spec(self, ds: xr.Dataset, name: str) -> tuple[float, float]:
+        units = {v.name: v.units for v in self.variables}
+        return conversion(name, ds[name].attrs.get("units"), units[name])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON can hold it."""
+        return {
+            "axes": [self.axes.time, self.axes.y, self.axes.x],
+            "variables": [[v.name, v.units, v.standard_name] for v in self.variables],
+            "channels": [[c.variable, [list(p) for p in c.position]] for c in self.channels],
+            "channel_dims": list(self.channel_dims),
+            "series_dims": list(self.series_dims),
+            "grid": self.grid.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> FieldSpec:
+        """Rebuild from :meth:`to_dict`."""
+        return cls(
+            axes=Axes(*saved["axes"]),
+            variables=tuple(VariableSpec(*v) for v in saved["variables"]),
+            channels=tuple(
+                Channel(name, tuple((str(d), int(k)) for d, k in position))
+                for name, position in saved["channels"]
+            ),
+            channel_dims=tuple(saved["channel_dims"]),
+            series_dims=tuple(saved["series_dims"]),
+            grid=Grid.from_dict(saved["grid"]),
+        )
+
+
+def _choose_variables(
+    ds: xr.Dataset, axes: Axes, variables: Sequence[str] | None
+) -> tuple[list[str], list[str]]:
+    """Names to fill, and names left alone."""
+    if variables is not None:
+        names = [variables] if isinstance(variables, str) else list(variables)
+        absent = [n for n in names if n not in ds.data_vars]
+        if absent:
+            raise DataError(
+                f"variables={names}: {absent} are not in the data, which hold "
+                f"{list(map(str, ds.data_vars))}"
+            )
+    else:
+        names = [str(n) for n in ds.data_vars]
+    has_time = axes.time is not None and any(
+        axes.time in ds[n].dims and {axes.y, axes.x} <= set(ds[n].dims) for n in names
+    )
+    fine = [
+        n
+        for n in names
+        if np.issubdtype(ds[n].dtype, np.floating)
+        and {axes.y, axes.x} <= set(map(str, ds[n].dims))
+        and (not has_time or axes.time in ds[n].dims)
+    ]
+    left = [str(n) for n in ds.data_vars if n not in fine]
+    if not fine or (variables is not None and len(fine) < len(names)):
+        kinds = {n: f"{ds[n].dtype} {tuple(map(str, ds[n].dims))}" for n in names if n not in fine}
+        raise DataError(
+            f"nothing can be filled in {kinds}: a variable must be floating-point and have the "
+            f"dims {axes.y!r} and {axes.x!r}{f' and {axes.time!r}' if has_time else ''}; convert "
+            "with ds.astype('float32'), or choose others with variables=[...]"
+        )
+    return fine, left
+
+
+def _refuse_two_grids(ds: xr.Dataset, names: list[str], others: list[str], axes: Axes) -> None:
+    """Fields on other horizontal dims than the chosen ones mean that the user must choose."""
+    for other in others:
+        if not np.issubdtype(ds[other].dtype, np.floating) or ds[other].ndim < 2:
+            continue
+        try:
+            theirs = find_axes(ds[[other]])
+        except AxesError:
+            continue
+        if (theirs.y, theirs.x) != (axes.y, axes.x):
+            raise AxesError(
+                f"{names[0]!r} is on the grid ({axes.y}, {axes.x}) and {other!r} on "
+                f"({theirs.y}, {theirs.x}); learn one grid at a time, with variables=[{names[0]!r}], "
+                "or regrid"
+            )
+
+
+def _treat_extra(
+    ds: xr.Dataset, names: list[str], axes: Axes, extra_dims: str | Mapping[str, str]
+) -> dict[str, str]:
+    usual = {axes.time, axes.y, axes.x}
+    extra = list(dict.fromkeys(str(d) for n in names for d in ds[n].dims if d not in usual))
+    if isinstance(extra_dims, str):
+        treatment = dict.fromkeys(extra, extra_dims)
+    else:
+        unknown = [d for d in extra_dims if d not in extra]
+        if unknown:
+            raise AxesError(f"extra_dims names {unknown}, the further dims are {extra}")
+        treatment = {d: extra_dims.get(d, "series") for d in extra}
+    wrong = {d: how for d, how in treatment.items() if how not in ("series", "channels")}
+    if wrong or (isinstance(extra_dims, str) and extra_dims not in ("series", "channels")):
+        raise AxesError(
+            f"extra_dims={extra_dims!r}: each further dim is treated as 'series' or 'channels'"
+        )
+    return treatment
+
+
+def _channels(ds: xr.Dataset, name: str, channel_dims: tuple[str, ...]) -> list[Channel]:
+    dims = [d for d in channel_dims if d in ds[name].dims]
+    ranges = [range(ds.sizes[d]) for d in dims]
+    return [
+        Channel(name, tuple(zip(dims, position, strict=True)))
+        for position in itertools.product(*ranges)
+    ]

@@ -1,0 +1,162 @@
+"""The horizontal grid: coordinates, spacing, and whether it wraps around the globe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ._typing import FloatArray
+from .exceptions import AxesError
+
+__all__ = ["Grid", "read_grid"]
+
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Coordinates of the cells.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Cells in y and x.
+    y, x : float arrays, shape (H,) and (W,), or None
+        One-dimensional coordinates.
+    latitude, longitude : float arrays, shape (H, W), or None
+        In degrees; None where the grid is not geographic.
+    """
+
+    shape: tuple[int, int]
+    y: FloatArray | None
+    x: FloatArray | None
+    latitude: FloatArray | None
+    longitude: FloatArray | None
+
+    @property
+    def spacing(self) -> tuple[float, float] | None:
+        """Median steps of y and x, signed, or None without coordinates."""
+        if self.y is None or self.x is None or min(self.shape) < 2:
+            return None
+        return float(np.median(np.diff(self.y))), float(np.median(np.diff(self.x)))
+
+    @property
+    def periodic(self) -> bool:
+        """Whether the last column borders on the first: longitudes span 360 degrees."""
+        if self.longitude is None or self.x is None or self.shape[1] < 4:
+            return False
+        if not np.allclose(self.longitude[0], self.x):
+            return False
+        step = abs(float(np.median(np.diff(self.x))))
+        return bool(abs(step * self.shape[1] - 360.0) < 0.5 * step)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Grid) or self.shape != other.shape:
+            return False
+        pairs = ((self.y, other.y), (self.x, other.x))
+        if any((a is None) != (b is None) for a, b in pairs):
+            return False
+        return all(np.allclose(a, b, atol=1e-6) for a, b in pairs if a is not None and b is not None)
+
+    def same_spacing(self, other: Grid) -> bool:
+        """Whether steps agree to a thousandth; grids without coordinates need the same shape."""
+        mine, theirs = self.spacing, other.spacing
+        if mine is None or theirs is None:
+            return mine is theirs and self.shape == other.shape
+        return bool(np.allclose(mine, theirs, rtol=TOLERANCE))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON can hold it."""
+        parts = {name: getattr(self, name) for name in ("y", "x", "latitude", "longitude")}
+        if self.latitude is not None and _is_outer(self):
+            parts["latitude"] = parts["longitude"] = "outer"
+        plain = {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in parts.items()}
+        return {"shape": list(self.shape), **plain}
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> Grid:
+        """Rebuild from :meth:`to_dict`."""
+        shape = (int(saved["shape"][0]), int(saved["shape"][1]))
+        y, x = (None if saved[k] is None else np.asarray(saved[k]) for k in ("y", "x"))
+        if saved["latitude"] == "outer" and y is not None and x is not None:
+            lat, lon = _outer(y, x)
+            return cls(shape, y, x, lat, lon)
+        lat2, lon2 = (None if saved[k] is None else np.asarray(saved[k]) for k in ("latitude", "longitude"))
+        return cls(shape, y, x, lat2, lon2)
+
+
+def read_grid(ds: xr.Dataset, y: str, x: str) -> Grid:
+    """Read the grid of a dataset.
+
+    Parameters
+    ----------
+    ds : Dataset
+    y, x : str
+        Horizontal dims.
+
+    Returns
+    -------
+    Grid
+
+    Raises
+    ------
+    AxesError
+        If a coordinate is not strictly monotonic, or holds missing values.
+    """
+    shape = (ds.sizes[y], ds.sizes[x])
+    values = [_coordinate(ds, d) for d in (y, x)]
+    lat, lon = (_named(ds, kind, y, x) for kind in ("latitude", "longitude"))
+    if lat is None or lon is None:
+        return Grid(shape, values[0], values[1], None, None)
+    if lat.ndim == 1 and lon.ndim == 1:
+        return Grid(shape, values[0], values[1], *_outer(lat, lon))
+    if lat.ndim == 2 and lon.ndim == 2:
+        return Grid(shape, values[0], values[1], lat, lon)
+    return Grid(shape, values[0], values[1], None, None)
+
+
+def _coordinate(ds: xr.Dataset, dim: str) -> FloatArray | None:
+    if dim not in ds.coords or not np.issubdtype(ds[dim].dtype, np.number):
+        return None
+    values = np.asarray(ds[dim].values, dtype=np.float64)
+    steps = np.diff(values)
+    if len(values) > 1 and not ((steps > 0).all() or (steps < 0).all()):
+        problem = "repeats values" if len(np.unique(values)) < len(values) else "is not monotonic"
+        raise AxesError(
+            f"the coordinate {dim!r} {problem} or holds NaN; put it in order with "
+            f"ds.sortby({dim!r}) or ds.drop_duplicates({dim!r})"
+        )
+    return values
+
+
+def _named(ds: xr.Dataset, kind: str, y: str, x: str) -> FloatArray | None:
+    """Latitude or longitude: of the dims (1-D), or auxiliary on both (2-D)."""
+    import cf_xarray  # noqa: F401 - registers .cf
+
+    short = {"latitude": ("lat", "latitude", "nav_lat"), "longitude": ("lon", "longitude", "nav_lon")}
+    dim = y if kind == "latitude" else x
+    named = [str(n) for n in ds.cf.coordinates.get(kind, [])]
+    named += [str(n) for n in ds.coords if str(n).lower() in short[kind]]
+    for name in dict.fromkeys(named):
+        values = ds[name]
+        if values.dims == (dim,):
+            return np.asarray(values.values, dtype=np.float64)
+        if set(values.dims) == {y, x}:
+            field = np.asarray(values.transpose(y, x).values, dtype=np.float64)
+            return field if np.isfinite(field).all() else None
+    return None
+
+
+def _outer(lat: FloatArray, lon: FloatArray) -> tuple[FloatArray, FloatArray]:
+    shape = (len(lat), len(lon))
+    return np.broadcast_to(lat[:, None], shape), np.broadcast_to(lon[None, :], shape)
+
+
+def _is_outer(grid: Grid) -> bool:
+    if grid.y is None or grid.x is None or grid.latitude is None or grid.longitude is None:
+        return False
+    lat, lon = _outer(grid.y, grid.x)
+    return np.array_equal(lat, grid.latitude) and np.array_equal(lon, grid.longitude)

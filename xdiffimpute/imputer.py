@@ -1,0 +1,30 @@
+"""What every imputer is: fitted on a Dataset, fills a Dataset."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self
+
+import xarray as xr
+
+__all__ = ["Imputer"]
+
+
+class Imputer(ABC):
+    """Base of the network and of all baselines.
+
+    Attributes
+    ----------
+    name : str
+        Public name, used in ``history`` and in tables.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def fit(self, ds: xr.Dataset) -> Self:
+        """Learn what is needed from the gappy data alone."""
+
+    @abstractmethod
+    def fill(self, ds: xr.Dataset, *, where: xr.DataArray | None = None) -> xr.Dataset:
+        """Fill the gaps; observed cells are returned bit for bit."""

@@ -1,0 +1,149 @@
+"""Checks that come before any training: what cannot work is refused with a way out."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import dask
+import numpy as np
+import xarray as xr
+
+from .exceptions import AxesError, DataError
+from .fields import FieldSpec
+
+__all__ = ["SENTINELS", "check_dataset", "check_values"]
+
+log = logging.getLogger("xdiffimpute")
+
+SENTINELS = (-999.0, -9999.0, -99999.0, -32768.0, -32767.0, 9999.0, 99999.0, 1e20, 1e30, 1e34, 1e35, 9.96921e36)
+LEAST_CELLS = 10
+
+
+def check_dataset(ds: xr.Dataset, spec: FieldSpec) -> None:
+    """Check coordinates; no values are computed.
+
+    Parameters
+    ----------
+    ds : Dataset
+    spec : FieldSpec
+
+    Raises
+    ------
+    AxesError
+        If the time coordinate is not strictly increasing.
+    DataError
+        If a dimension is empty.
+    """
+    for dim in (spec.axes.time, spec.axes.y, spec.axes.x):
+        if dim is not None and ds.sizes[dim] == 0:
+            raise DataError(f"the dimension {dim!r} is empty; select some data first")
+    time = spec.axes.time
+    if time is None or time not in ds.coords:
+        return
+    index = ds.indexes.get(time)
+    if index is None:
+        return
+    if not index.is_unique:
+        repeated = index[index.duplicated()][0]
+        raise AxesError(
+            f"the time coordinate {time!r} repeats {repeated}; keep one of each with "
+            f"ds.drop_duplicates({time!r})"
+        )
+    if not index.is_monotonic_increasing:
+        raise AxesError(
+            f"the time coordinate {time!r} is not in order; sort it with ds.sortby({time!r})"
+        )
+
+
+def check_values(packed: xr.DataArray, spec: FieldSpec, *, for_fit: bool) -> None:
+    """Check values in one pass over the chunks.
+
+    Parameters
+    ----------
+    packed : DataArray, dims (series, time, channel, y, x)
+    spec : FieldSpec
+    for_fit : bool
+        Whether there must be gaps to learn from, and enough observations.
+
+    Raises
+    ------
+    DataError
+        For infinities, undecoded fill values, variables without observations, with too few,
+        or without gaps.
+    """
+    found = _survey(packed)
+    names = [channel.label for channel in spec.channels]
+    for c, name in enumerate(names):
+        variable = spec.channels[c].variable
+        if found["infinite"][c]:
+            raise DataError(
+                f"{name!r} holds {found['infinite'][c]} infinite values; make them missing with "
+                f"ds[{variable!r}] = ds[{variable!r}].where(np.isfinite(ds[{variable!r}]))"
+            )
+        suspects = _suspects(found, c)
+        if suspects:
+            said = ", ".join(f"{value:g} ({count} times)" for value, count in suspects)
+            raise DataError(
+                f"{name!r} seems to hold undecoded fill values: {said}; make them missing with "
+                f"ds[{variable!r}] = ds[{variable!r}].where(ds[{variable!r}] != {suspects[0][0]:g}), "
+                "or set its _FillValue attribute and decode with xr.decode_cf(ds)"
+            )
+        if not found["count"][c]:
+            raise DataError(
+                f"{name!r} has no observed value at all; leave it out with variables=[...]"
+            )
+        if for_fit and found["count"][c] < LEAST_CELLS:
+            raise DataError(
+                f"{name!r} is observed at {found['count'][c]} cells, too few to split into context "
+                f"and query (at least {LEAST_CELLS}); leave it out with variables=[...]"
+            )
+    if for_fit and found["count"].sum() == packed.size:
+        raise DataError(
+            f"nothing is missing in {names}, so there is no gap to learn the shape of; fill() "
+            "returns such data unchanged. To learn for gappy data of this kind, hide cells first: "
+            "ds.where(mask), or give partition='pixel' and data with gaps"
+        )
+
+
+def _survey(packed: xr.DataArray) -> dict[str, Any]:
+    dims = ("series", "time", "y", "x")
+    finite = packed.where(np.isfinite(packed))
+    jobs = {
+        "count": finite.count(dims),
+        "infinite": np.isinf(packed).sum(dims),
+        "low": finite.min(dims),
+        "high": finite.max(dims),
+        "mean": finite.mean(dims, dtype=np.float64),
+        "square": (finite.astype(np.float64) ** 2).mean(dims),
+    }
+    sentinel = {s: (np.abs(packed - s) <= 1e-5 * abs(s)).sum(dims) for s in SENTINELS}
+    values, counts = dask.compute(jobs, sentinel)
+    out = {name: np.atleast_1d(np.asarray(value)) for name, value in values.items()}
+    out["sentinels"] = {s: np.atleast_1d(np.asarray(v)) for s, v in counts.items()}
+    return out
+
+
+def _suspects(found: dict[str, Any], c: int) -> list[tuple[float, int]]:
+    """Sentinels that stand at an end of the values, far from all others."""
+    suspects = []
+    low, high = float(found["low"][c]), float(found["high"][c])
+    for value, counts in found["sentinels"].items():
+        count = int(counts[c])
+        total = int(found["count"][c])
+        if not count or not (np.isclose(value, low, rtol=1e-5) or np.isclose(value, high, rtol=1e-5)):
+            continue
+        if abs(value) >= 1e19 or _apart(found, c, value, count, total):
+            suspects.append((value, count))
+    return suspects
+
+
+def _apart(found: dict[str, Any], c: int, value: float, count: int, total: int) -> bool:
+    """Whether the rest of the values, by their mean and spread, lie far from a value."""
+    if count == total:
+        return True
+    rest = total - count
+    mean = (found["mean"][c] * total - count * value) / rest
+    square = (found["square"][c] * total - count * value**2) / rest
+    spread = np.sqrt(max(square - mean**2, 0.0))
+    return bool(abs(value - mean) > 8.0 * spread)
