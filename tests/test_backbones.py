@@ -41,7 +41,9 @@ def test_samples_do_not_see_each_other(make):
 def test_rolling_a_periodic_field_rolls_the_answer(make):
     net, x, t = make(), torch.randn(1, 3, 2, 8, 16), torch.rand(1)
     rolled = net(x.roll(8, dims=-1), t, periodic=True)
-    torch.testing.assert_close(rolled, net(x, t, periodic=True).roll(8, dims=-1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        rolled, net(x, t, periodic=True).roll(8, dims=-1), rtol=1e-4, atol=1e-5
+    )
     assert not torch.allclose(net(x.roll(8, dims=-1), t), net(x, t).roll(8, dims=-1), atol=1e-4)
 
 

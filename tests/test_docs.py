@@ -11,6 +11,7 @@ import io
 import pkgutil
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import click
@@ -89,7 +90,19 @@ def test_readme_shell_lines_parse() -> None:
 
 def test_readme_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"\bmake ([a-z-]+)", (ROOT / "README.md").read_text("utf-8")))
+    targets = set(
+        re.findall(r"^make ([a-z-]+)", "\n".join(blocks("README.md", "bash")), re.MULTILINE)
+    )
     assert targets
     for target in targets:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_architecture_page_has_the_table_of_the_contract() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as f:
+        contracts = tomllib.load(f)["tool"]["importlinter"]["contracts"]
+    layers = next(c["layers"] for c in contracts if c["type"] == "layers")
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
+    told = [set(re.findall(r"(?:\| |; )`(\w+)`", row)) for row in rows]
+    assert told == [set(re.findall(r"\w+", layer)) for layer in layers]

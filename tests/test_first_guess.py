@@ -23,7 +23,9 @@ def plane():
 def test_context_is_kept(plane):
     context = np.random.default_rng(0).random(plane.shape) < 0.4
     for name in ("membrane", "thin_plate"):
-        np.testing.assert_allclose(guesses(plane, context)[name][context], plane[context], atol=1e-5)
+        np.testing.assert_allclose(
+            guesses(plane, context)[name][context], plane[context], atol=1e-5
+        )
 
 
 def test_constants_are_exact_and_planes_nearly_so(plane):

@@ -20,29 +20,31 @@ def run(code: str) -> str:
     return done.stdout
 
 
-def test_contracts_are_kept() -> None:
+LINT = (
+    "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports;"
+    "sys.exit(lint_imports(no_cache=True))"
+)
+
+
+def lint(root: Path) -> subprocess.CompletedProcess[str]:
     pytest.importorskip("importlinter")
-    code = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    return subprocess.run([sys.executable, "-c", LINT], capture_output=True, text=True, cwd=root)
+
+
+def test_contracts_are_kept() -> None:
+    done = lint(ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout
 
 
 def test_contracts_notice_a_breach(tmp_path: Path) -> None:
     """A baseline that imports torch breaks the contract: the check is able to fail."""
-    pytest.importorskip("importlinter")
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "xdiffimpute", tmp_path / "xdiffimpute", ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     with (tmp_path / "xdiffimpute/baselines/telea.py").open("a") as f:
         f.write("\nimport torch\nfrom . import linear\n")
-    code = (
-        "import sys; sys.path.insert(0, '.'); from importlinter.cli import lint_imports;"
-        "sys.exit(lint_imports(no_cache=True))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
-    )
+    done = lint(tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "never imports torch BROKEN" in done.stdout
     assert "Siblings in baselines import nothing of each other, only base BROKEN" in done.stdout

@@ -53,7 +53,9 @@ def test_ensemble_error_falls_with_members_to_a_floor(case):
     error = {
         k: np.mean(
             [
-                np.mean((run("ensemble", case, seed=s, members=k).mean.numpy() - exact)[hidden] ** 2)
+                np.mean(
+                    (run("ensemble", case, seed=s, members=k).mean.numpy() - exact)[hidden] ** 2
+                )
                 for s in range(6)
             ]
         )

@@ -7,8 +7,9 @@ elsewhere asks for the explicit form ``ds.impute.fill(imputer)``.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 import xarray as xr
 
@@ -21,26 +22,28 @@ if TYPE_CHECKING:
 
 __all__ = ["ImputeDataArrayAccessor", "ImputeDatasetAccessor"]
 
-X = TypeVar("X", xr.Dataset, xr.DataArray)
+X = TypeVar("X", bound=xr.Dataset | xr.DataArray)
 
 UNNAMED = "variable"
 
 
-class _Impute(Generic[X]):
+class _Impute(ABC, Generic[X]):
     """What both accessors share; each says how its object becomes a Dataset and comes back."""
 
     def __init__(self, obj: X) -> None:
-        self._obj = obj
+        self._obj: X = obj
         self._imputer: DiffusionImputer | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_obj": self._obj, "_imputer": None}
 
+    @abstractmethod
     def _dataset(self) -> xr.Dataset:
-        raise NotImplementedError
+        """The object as a Dataset."""
 
+    @abstractmethod
     def _back(self, ds: xr.Dataset) -> X:
-        raise NotImplementedError
+        """A resulting Dataset as the kind of object that came in."""
 
     def fit(
         self,
@@ -204,7 +207,8 @@ class _Impute(Generic[X]):
             from .appraisal import score_baseline
 
             return score_baseline(chosen, self._dataset())
-        return chosen.score(self._dataset())
+        skill: xr.Dataset = chosen.score(self._dataset())
+        return skill
 
     def exposure(
         self,
@@ -241,7 +245,7 @@ class _Impute(Generic[X]):
 
     def observed(self) -> X:
         """Where values are present: True or False, lazy, on the same dims."""
-        return self._obj.notnull()
+        return cast(X, self._obj.notnull())
 
     def _resolve(self, imputer: Imputer | str | None, options: dict[str, Any]) -> Any:
         if isinstance(imputer, str):

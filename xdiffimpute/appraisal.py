@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ._typing import BoolArray
 from .baselines import Baseline
 from .exposure import exposure
 from .fields import FieldSpec
@@ -58,7 +59,7 @@ def exposure_map(
     frames = spec.pack(plain).sizes["time"]
     width = min(frames, window or 5)
     masks = sample_masks(spec.pack(plain), width)
-    seen = masks.any(axis=(0, 1))
+    seen: BoolArray = np.any(masks, axis=(0, 1))
     chosen, _ = resolve(partition, masks, seen)
     found = exposure(chosen, masks, seen, np.random.default_rng(seed), width)
     if found.message is not None:
@@ -114,6 +115,7 @@ def score_baseline(
     check_dataset(plain, spec)
     packed = spec.pack(plain)
     masks = sample_masks(packed, min(window, packed.sizes["time"]))
-    partition, _ = resolve("auto", masks, masks.any(axis=(0, 1)))
+    seen: BoolArray = np.any(masks, axis=(0, 1))
+    partition, _ = resolve("auto", masks, seen)
     withheld = withhold(packed, spec.clock(plain), partition, window=window, seed=seed)
     return score(baseline, plain, spec, withheld)

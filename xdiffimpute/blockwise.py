@@ -12,16 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-from dask.delayed import delayed
 import dask.array as da
 import numpy as np
 import xarray as xr
+from dask.delayed import delayed
 
 from ._typing import BoolArray, FloatArray
+from .calendar import Clock
+from .exceptions import CompatibilityError
+from .fields import FieldSpec
 from .geometry import Geometry
 from .transforms import Statistics
 
-__all__ = ["FrameMethod", "Filler", "run"]
+__all__ = ["Filler", "Fitted", "FrameMethod", "geometry_of", "run"]
 
 log = logging.getLogger("xdiffimpute")
 
@@ -131,6 +134,57 @@ class Filler:
                     "observation of their frame", method.name, near, *where,
                 )  # fmt: skip
         return self.statistics.inverse(out, self.regressors[start:stop])
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit leaves: layout, climatology, and the tuned method of each channel.
+
+    Parameters
+    ----------
+    spec : FieldSpec
+    statistics : Statistics
+    methods : tuple of FrameMethod
+        With the settings of each channel.
+    """
+
+    spec: FieldSpec
+    statistics: Statistics
+    methods: tuple[FrameMethod, ...]
+
+    def layout_of(self, ds: xr.Dataset) -> tuple[xr.DataArray, FieldSpec, BoolArray]:
+        """The data packed, their layout, and the cells to fill."""
+        self.spec.check(ds)
+        packed = self.spec.pack(ds)
+        if self.spec.same_grid(ds):
+            return packed, self.spec, self.statistics.domain
+        if self.statistics.kind != "variable":
+            raise CompatibilityError(
+                f"the baseline was fitted with a climatology for each cell on a grid of "
+                f"{self.spec.shape} cells, and these data are on another; fit it on these data, "
+                "or with statistics='variable'"
+            )
+        domain = np.asarray(packed.notnull().any(("series", "time")).values)
+        return packed, self.spec.moved_to(ds), domain
+
+    def filler(self, spec: FieldSpec, clock: Clock, domain: BoolArray) -> Filler:
+        """What fills the cells of ``domain`` at the times of a clock."""
+        return Filler(
+            methods=self.methods,
+            labels=tuple(channel.label for channel in spec.channels),
+            statistics=self.statistics,
+            regressors=clock.regressors(self.statistics.harmonics),
+            domain=domain,
+            geometry=geometry_of(spec, clock),
+        )
+
+
+def geometry_of(spec: FieldSpec, clock: Clock) -> Geometry:
+    """Geometry of a layout and its times."""
+    return Geometry.of(
+        spec.shape, periodic=spec.periodic, latitude=spec.latitude, longitude=spec.longitude,
+        days=clock.days,
+    )  # fmt: skip
 
 
 def run(filler: Filler, packed: xr.DataArray) -> xr.DataArray:

@@ -81,7 +81,7 @@ def _bar(ctx: click.Context) -> Iterator[None]:
         return
     from dask.diagnostics.progress import ProgressBar
 
-    with ProgressBar(minimum=1.0, out=sys.stderr):  # type: ignore[no-untyped-call]
+    with ProgressBar(minimum=1.0, out=sys.stderr):
         yield
 
 

@@ -13,11 +13,15 @@ Gaussian likelihood, through which no gradient reaches the mean, trains the vari
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from scipy.optimize import nnls
 from torch import Tensor, nn
 
+from ._typing import FloatArray
 from .backbones import BACKBONES
 from .first_guess import GUESSES, first_guesses
 from .schedule import Schedule, make_schedule
@@ -80,6 +84,8 @@ class Denoiser(nn.Module):
         self.near_zero = near_zero
         guesses = len(GUESSES)
         self.outputs = (1 + guesses, 1, 1)
+        self.register_buffer("prior", torch.zeros(1 + guesses, channels))
+        self.prior: Tensor
         self.backbone = BACKBONES.create(
             backbone,
             in_channels=channels * (2 + guesses) + features,
@@ -130,6 +136,7 @@ class Denoiser(nn.Module):
         out = self.backbone(packed, t, periodic=self.periodic)
         out = out.unflatten(1, (sum(self.outputs), c)).float()
         logits, correction, log_variance = out.split(self.outputs, dim=1)
+        logits = logits + self.prior[None, :, :, None, None, None]
         weights = logits.softmax(dim=1)[:, 1:]
         mean = (weights * guesses).sum(dim=1) + correction[:, 0]
         return Prediction(mean, log_variance[:, 0].clamp(*_LOG_VARIANCE).exp())
@@ -139,6 +146,36 @@ class Denoiser(nn.Module):
         alpha, sigma = (level.view(-1, 1, 1, 1, 1) for level in self.schedule(t))
         noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
         return alpha * x + sigma * noise
+
+    @torch.no_grad()
+    def weigh_guesses(self, samples: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+        """Start from the best constant mixture of the guesses, by non-negative least squares.
+
+        Parameters
+        ----------
+        samples : iterable of (x, context, query), each of shape (B, C, T, H, W)
+
+        Returns
+        -------
+        Tensor, shape (1 + G, C)
+            Weights of climatology and of each guess, which sum to one. The network's own
+            weights act on top of them.
+        """
+        count = len(GUESSES)
+        gram = np.zeros((self.channels, count, count))
+        right = np.zeros((self.channels, count))
+        for x, context, query in samples:
+            guesses = first_guesses(x, context, periodic=self.periodic) * query[:, None]
+            gram += torch.einsum("bgcthw,bkcthw->cgk", guesses, guesses).cpu().double().numpy()
+            right += torch.einsum("bgcthw,bcthw->cg", guesses, x).cpu().double().numpy()
+        weights = np.full((1 + count, self.channels), 1.0 / (1 + count))
+        for c in range(self.channels):
+            scale = np.trace(gram[c])
+            if scale > 0:
+                weights[:, c] = _mixture(gram[c] / scale, right[c] / scale)
+        found = torch.from_numpy(weights.astype(np.float32)).to(self.prior.device)
+        self.prior.copy_((0.9 * found + 0.1 / (1 + count)).log())
+        return found
 
     def sample_time(self, size: int, generator: torch.Generator, device: Any) -> Tensor:
         """Diffusion times of a training batch, shape (size,)."""
@@ -180,3 +217,15 @@ class Denoiser(nn.Module):
         likelihood = prediction.variance.log() + error.detach() / prediction.variance
         objective = loss + 0.05 * (likelihood * query).sum() / cells
         return objective, loss.detach()
+
+
+def _mixture(gram: FloatArray, right: FloatArray) -> FloatArray:
+    """Weights of climatology (zero) and the guesses, at least zero and one in sum."""
+    count = len(right)
+    values, vectors = np.linalg.eigh(gram)
+    root = np.sqrt(np.maximum(values, 1e-9))
+    design = np.concatenate([root[:, None] * vectors.T, np.full((1, count), 1e3)])
+    design = np.concatenate([np.append(np.zeros(count), 1e3)[:, None], design], axis=1)
+    target = np.append((vectors.T @ right) / root, 1e3)
+    weights, _ = nnls(design, target)
+    return np.asarray(weights / weights.sum())

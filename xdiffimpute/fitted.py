@@ -66,8 +66,9 @@ class Fitted:
     skill: dict[str, Any] = field(default_factory=dict)
 
     def domain(self) -> BoolArray:
-        """Cells observed at least once in training, shape (C, H, W)."""
-        return np.asarray(self.statistics.domain, dtype=bool)
+        """Cells observed at least once in the data of the fit, shape (C, H, W)."""
+        seen = np.array(self.statistics.domain, dtype=bool)
+        return seen | self.withheld.masks.any(axis=0)
 
     def save(self, path: str | os.PathLike[str], versions: dict[str, str]) -> None:
         """Write one file (see :mod:`xdiffimpute.checkpoint`)."""

@@ -16,6 +16,7 @@ from .denoiser import Denoiser
 from .exceptions import ImputeError
 from .exposure import exposure
 from .fields import FieldSpec
+from .first_guess import GUESSES
 from .fitted import Fitted
 from .partition import Partition
 from .planning import Plan, plan
@@ -34,6 +35,7 @@ log = logging.getLogger("xdiffimpute")
 
 DEFAULT_TIME = "10min"
 SPLITS_FOR_DENSITY = 64
+GUESS_BATCHES = 12
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
         tile=options.tile, batch=options.batch, size=options.size, device=options.device,
     )  # fmt: skip
     masks = sample_masks(packed, sizes.window)
-    seen = masks.any(axis=(0, 1))
+    seen: BoolArray = np.any(masks, axis=(0, 1))
     partition, reason = resolve(options.partition, masks, seen)
     log.info("partition: %s", reason)
     _warn_of_exposure(partition, masks, seen, sizes.window, options.seed)
@@ -177,6 +179,15 @@ def _train(
         )
     )  # fmt: skip
     try:
+        start = [next(source).to(sizes.device) for _ in range(GUESS_BATCHES)]
+        mixture = denoiser.weigh_guesses((b.x, b.context, b.query) for b in start)
+        log.info(
+            "start: %s",
+            {
+                name: [round(w, 2) for w in row.tolist()]
+                for name, row in zip(("climatology", *GUESSES), mixture, strict=True)
+            },
+        )
         return train(
             denoiser, source, settings, validate=check.error, device=sizes.device,
             seed=options.seed, progress=options.progress,

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import dask
 import dask.array as da
@@ -19,13 +20,15 @@ import torch
 import xarray as xr
 from tqdm import tqdm
 
-from ._typing import FloatArray
+from ._typing import FloatArray, IntArray
 from .denoiser import Denoiser, Prediction
 from .partition import Partition
 from .samplers import Sampler
 from .streaming import Coordinates
 from .tiling import ramp, starts
 from .transforms import Statistics
+
+Place: TypeAlias = tuple[int, IntArray, IntArray]
 
 __all__ = ["Filler", "reconstruct"]
 
@@ -127,17 +130,17 @@ class Filler:
 
     def _pieces(
         self, z: FloatArray, series: int, low: int, start: int, stop: int
-    ) -> Iterator[tuple[tuple[int, FloatArray, FloatArray], FloatArray, FloatArray, FloatArray]]:
+    ) -> Iterator[tuple[Place, FloatArray, FloatArray, FloatArray]]:
         h, w = z.shape[-2:]
         th, tw = self.tile
         wrap = self.periodic and tw < w
-        rows = [y + np.arange(th) for y in starts(h, th, max(1, 2 * th // 3))]
-        columns = [
+        rows: list[IntArray] = [y + np.arange(th) for y in starts(h, th, max(1, 2 * th // 3))]
+        columns: list[IntArray] = [
             (x + np.arange(tw)) % w for x in starts(w, tw, max(1, 2 * tw // 3), periodic=wrap)
         ]
-        kernel = np.outer(ramp(th, th // 3 if th < h else 0), ramp(tw, tw // 3 if tw < w else 0))[
-            None, None
-        ]
+        kernel: FloatArray = np.outer(
+            ramp(th, th // 3 if th < h else 0), ramp(tw, tw // 3 if tw < w else 0)
+        )[None, None]
         times = [t for t in self.windows() if t < stop and t + self.window > start]
         places = [(t, y, x) for t in times for y in rows for x in columns]
         size = max(1, CELLS_AT_ONCE // (self.window * th * tw * z.shape[1]))
@@ -148,7 +151,7 @@ class Filler:
                 yield place, kernel, mean[i], variance[i]
 
     def _predict(
-        self, z: FloatArray, places: list[tuple[int, FloatArray, FloatArray]], series: int, low: int
+        self, z: FloatArray, places: list[Place], series: int, low: int
     ) -> tuple[FloatArray, FloatArray]:
         device = next(self.denoiser.parameters()).device
         cut = [

@@ -68,7 +68,7 @@ class Registry(Generic[T]):
             )
         base: type[Any] = getattr(importlib.import_module(f"{self.package}.base"), self.base)
         module = importlib.import_module(f"{self.package}.{name}")
-        found: list[type[T]] = [
+        found: list[Any] = [
             cls
             for _, cls in inspect.getmembers(module, inspect.isclass)
             if cls.__module__ == module.__name__
@@ -80,7 +80,8 @@ class Registry(Generic[T]):
                 f"{module.__name__} must define exactly one concrete {self.base}, "
                 f"found {[c.__name__ for c in found]}"
             )
-        return found[0]
+        chosen: type[T] = found[0]
+        return chosen
 
     def create(self, name: str, **options: Any) -> T:
         """An instance of the variant, built with ``options``."""

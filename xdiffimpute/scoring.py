@@ -65,7 +65,9 @@ def score(imputer: Imputer, ds: xr.Dataset, spec: FieldSpec, withheld: Withheld)
 def _refit(baseline: Baseline, spec: FieldSpec) -> Callable[[xr.Dataset], xr.Dataset]:
     def fill(gappy: xr.Dataset) -> xr.Dataset:
         axes = spec.axes
-        extra = dict.fromkeys(spec.channel_dims, "channels") | dict.fromkeys(spec.series_dims, "series")
+        extra = dict.fromkeys(spec.channel_dims, "channels") | dict.fromkeys(
+            spec.series_dims, "series"
+        )
         names = [v.name for v in spec.variables]
         baseline.fit(
             gappy, variables=names, time=axes.time, y=axes.y, x=axes.x, extra_dims=extra or "series"

@@ -19,7 +19,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ._typing import BoolArray, FloatArray
+from ._typing import BoolArray, FloatArray, IntArray
 from .calendar import Clock
 from .fields import FieldSpec
 from .partition import Partition
@@ -91,7 +91,7 @@ class Coordinates:
         year, day = 2 * np.pi * clock.year_phase, 2 * np.pi * clock.day_phase
         self.time = np.stack([np.sin(year), np.cos(year), np.sin(day)]).astype(np.float32)
 
-    def __call__(self, frames: slice, y: FloatArray, x: FloatArray) -> FloatArray:
+    def __call__(self, frames: slice, y: IntArray, x: IntArray) -> FloatArray:
         """Channels of one window, shape (F, T, h, w); ``y`` and ``x`` are cell indices."""
         space = self.space[:, y[:, None], x[None, :]][:, None]
         time = self.time[:, frames, None, None]
@@ -265,13 +265,13 @@ def _sample(
 ) -> tuple[FloatArray, ...]:
     weights = np.array([block.weight for block in pool.blocks])
     h, w = pool.blocks[0].values.shape[-2:]
-    best: tuple[int, FloatArray, slice, FloatArray, FloatArray] | None = None
+    best: tuple[int, FloatArray, slice, IntArray, IntArray] | None = None
     for _ in range(ATTEMPTS):
         block = pool.blocks[int(rng.choice(len(weights), p=weights / weights.sum()))]
         t = int(rng.integers(0, len(block.values) - window + 1))
-        y = int(rng.integers(0, h - tile[0] + 1)) + np.arange(tile[0])
+        y: IntArray = int(rng.integers(0, h - tile[0] + 1)) + np.arange(tile[0])
         roll = periodic and tile[1] < w
-        x = int(rng.integers(0, w if roll else w - tile[1] + 1)) + np.arange(tile[1])
+        x: IntArray = int(rng.integers(0, w if roll else w - tile[1] + 1)) + np.arange(tile[1])
         z = block.values[t : t + window, :, y[0] : y[-1] + 1][..., x % w].transpose(1, 0, 2, 3)
         count = int(np.isfinite(z).sum())
         if best is None or count > best[0]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from .denoiser import Denoiser
@@ -123,14 +123,15 @@ class History:
 class _Average:
     """Exponential moving average of a model's weights."""
 
-    def __init__(self, model: nn.Module, limit: float) -> None:
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+    def __init__(self, model: Denoiser, limit: float) -> None:
+        self.model: Denoiser = copy.deepcopy(model).eval().requires_grad_(False)
         self.limit = limit
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         keep = min(self.limit, (1.0 + step) / (10.0 + step))
-        mine, theirs = list(self.model.parameters()), list(model.parameters())
+        mine: list[Tensor] = list(self.model.parameters())
+        theirs: list[Tensor] = list(model.parameters())
         torch._foreach_lerp_(mine, theirs, 1.0 - keep)
 
 
@@ -232,7 +233,7 @@ def _update(
             batch.x, batch.context, batch.query, batch.features, t, generator
         )
     optimiser.zero_grad(set_to_none=True)
-    objective.backward()  # type: ignore[no-untyped-call]
+    objective.backward()
     nn.utils.clip_grad_norm_(denoiser.parameters(), settings.clip)
     optimiser.step()
     return float(loss)

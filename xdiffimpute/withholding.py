@@ -19,6 +19,7 @@ from .partition import Partition
 
 __all__ = ["Withheld", "withhold"]
 
+KEPT = 0.8
 MAX_FRAMES = 128
 MAX_BYTES = 64 * 2**20
 
@@ -123,8 +124,10 @@ def withhold(
     """Choose observations to set aside.
 
     Runs of frames are drawn at random and split by ``partition``; what the split queries is
-    withheld. Where gaps are the same in all frames of a series, whole series are drawn,
-    since otherwise the neighbouring frames would give the answer away.
+    withheld: a fifth of the observations, or what the data's own masks would hide, so that
+    the fill is judged near the density it works at. Where gaps are the same in all frames of
+    a series, whole series are drawn, since otherwise the neighbouring frames would give the
+    answer away.
 
     Parameters
     ----------
@@ -160,7 +163,7 @@ def withhold(
         observed = np.isfinite(np.asarray(block.values))
         if not observed.any():
             continue
-        _, query = partition.split(observed, rng)
+        _, query = partition.split(observed, rng, None if partition.ratio is None else KEPT)
         for k, frame in enumerate(span):
             series.append(s)
             time.append(frame)

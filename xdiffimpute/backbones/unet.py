@@ -123,7 +123,8 @@ class _Bottom(nn.Module):
             tokens = tokens.unflatten(0, (-1, frames)).transpose(1, 2).flatten(0, 1)
             tokens = self.time(tokens)
             tokens = tokens.unflatten(0, (-1, h * w)).transpose(1, 2).flatten(0, 1)
-        return tokens.transpose(1, 2).reshape(n, c, h, w)
+        out: Tensor = tokens.transpose(1, 2).reshape(n, c, h, w)
+        return out
 
 
 class UNet(Backbone):
@@ -200,4 +201,5 @@ class UNet(Backbone):
             for block in stage:  # type: ignore[attr-defined]
                 z = block(z, embedding, frames)
         z = self.head(F.silu(_norm(z)))[..., :h, :w]
-        return z.unflatten(0, (-1, frames)).transpose(1, 2)
+        out: Tensor = z.unflatten(0, (-1, frames)).transpose(1, 2)
+        return out

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,15 +17,15 @@ import xarray as xr
 
 from .._typing import BoolArray, FloatArray
 from ..assembly import assemble
-from ..blockwise import Filler, run
+from ..blockwise import Fitted, geometry_of, run
 from ..calendar import Clock
-from ..exceptions import CompatibilityError, ImputeError
+from ..exceptions import ImputeError, NotFittedError
 from ..fields import FieldSpec
 from ..geometry import Geometry
 from ..imputer import Imputer
 from ..quantities import dequantify, requantify
-from ..transforms import Statistics
-from ..tuning import Tuner, make_trials
+from ..trials import make_trials
+from ..tuning import Tuner, check_setting
 from ..validation import check_dataset, check_values
 
 __all__ = ["Baseline", "Geometry"]
@@ -85,14 +84,27 @@ class Baseline(Imputer):
                 f"{known}; and variables, time, y, x, extra_dims, statistics, seed"
             )
         for knob, value in settings.items():
-            _check_setting(self.name, knob, value, self.knobs[knob])
+            check_setting(self.name, knob, value, self.knobs[knob])
         self.layout: dict[str, Any] = {
             "variables": variables, "time": time, "y": y, "x": x, "extra_dims": extra_dims,
         }  # fmt: skip
         self.statistics, self.seed = statistics, seed
         self.given = settings
         self.settings = {k: settings.get(k, tried[0]) for k, tried in self.knobs.items()}
-        self._fitted: _Fitted | None = None
+        self._fitted: Fitted | None = None
+
+    @property
+    def fitted(self) -> Fitted:
+        """What the fit left.
+
+        Raises
+        ------
+        NotFittedError
+            Before :meth:`fit`.
+        """
+        if self._fitted is None:
+            raise NotFittedError(f"{self.name!r} has not been fitted; call fit(ds) first")
+        return self._fitted
 
     @property
     def frame_halo(self) -> int:
@@ -182,28 +194,18 @@ class Baseline(Imputer):
             If the fit was on other variables, units or another grid.
         """
         plain, units = dequantify(ds)
-        fitted = self._fitted
-        if fitted is None:
-            spec = FieldSpec.from_dataset(plain, **self.layout)
-            if _complete(spec.pack(plain)):
+        if self._fitted is None:
+            if _complete(FieldSpec.from_dataset(plain, **self.layout).pack(plain)):
                 return ds
-            fitted = copy.copy(self).fit(plain)._fitted
-        if fitted is None:
-            raise ImputeError(f"{self.name!r}.fit(ds) did not finish; call it again")
+            fitted = copy.copy(self).fit(plain).fitted
+        else:
+            fitted = self.fitted
         packed, spec, domain = fitted.layout_of(plain)
         if _complete(packed):
             return ds
         if where is not None:
             domain = np.ones_like(domain)
-        clock = spec.clock(plain)
-        filler = Filler(
-            methods=fitted.methods,
-            labels=tuple(channel.label for channel in spec.channels),
-            statistics=fitted.statistics,
-            regressors=clock.regressors(fitted.statistics.harmonics),
-            domain=domain,
-            geometry=_geometry(spec, clock),
-        )
+        filler = fitted.filler(spec, spec.clock(plain), domain)
         out = assemble(
             plain, fitted.spec, run(filler, packed), domain=domain, standard_error=None,
             method=self.name, where=where,
@@ -217,19 +219,19 @@ class Baseline(Imputer):
         clock: Clock,
         kind: str | None,
         seed: int | None,
-    ) -> _Fitted:
+    ) -> Fitted:
         seed = self.seed if seed is None else seed
         tried = {k: (self.given[k],) if k in self.given else v for k, v in self.knobs.items()}
         widest = [self.variant(**{k: v}).frame_halo for k, values in tried.items() for v in values]
         trials = make_trials(packed, max([self.frame_halo, *widest]), seed)
-        tuner = Tuner(packed, clock, _geometry(spec, clock), trials, seed)
+        tuner = Tuner(packed, clock, geometry_of(spec, clock), trials, seed)
         start = self.variant()
         statistics = tuner.statistics(self.statistics if kind is None else kind, start)
         methods = tuple(
             tuner.settings(start, c, channel.label, statistics, tried)
             for c, channel in enumerate(spec.channels)
         )
-        return _Fitted(spec, statistics, methods)
+        return Fitted(spec, statistics, methods)
 
     def variant(self, **settings: Any) -> Self:
         """The same method with other settings, not fitted."""
@@ -273,54 +275,6 @@ class Baseline(Imputer):
         return f"<{type(self).__name__}{shown}, {state}>"
 
 
-@dataclass(frozen=True)
-class _Fitted:
-    """What a fit leaves: layout, climatology, and the tuned method of each channel."""
-
-    spec: FieldSpec
-    statistics: Statistics
-    methods: tuple[Baseline, ...]
-
-    def layout_of(self, ds: xr.Dataset) -> tuple[xr.DataArray, FieldSpec, BoolArray]:
-        """The data packed, their layout, and the cells to fill."""
-        self.spec.check(ds)
-        packed = self.spec.pack(ds)
-        if self.spec.same_grid(ds):
-            return packed, self.spec, self.statistics.domain
-        if self.statistics.kind != "variable":
-            raise CompatibilityError(
-                f"the baseline was fitted with a climatology for each cell on a grid of "
-                f"{self.spec.shape} cells, and these data are on another; fit it on these data, "
-                "or with statistics='variable'"
-            )
-        domain = np.asarray(packed.notnull().any(("series", "time")).values)
-        return packed, self.spec.moved_to(ds), domain
-
-
 def _complete(packed: xr.DataArray) -> bool:
     """Nothing is missing, as far as is known without computing."""
     return packed.chunks is None and bool(np.isfinite(packed.values).all())
-
-
-def _geometry(spec: FieldSpec, clock: Clock) -> Geometry:
-    return Geometry.of(
-        spec.shape, periodic=spec.periodic, latitude=spec.latitude, longitude=spec.longitude,
-        days=clock.days,
-    )  # fmt: skip
-
-
-def _check_setting(method: str, knob: str, value: Any, tried: tuple[Any, ...]) -> None:
-    """Names must be among those known; numbers must be positive, or zero where zero is tried."""
-    if isinstance(tried[0], str):
-        if value not in tried:
-            raise ImputeError(f"{method!r}: {knob}={value!r} is not one of {list(tried)}")
-        return
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    whole = all(isinstance(v, int) for v in tried)
-    least = 0 if 0 in tried else 1 if whole else 1e-6
-    if not number or not value >= least or (whole and value != int(value)):
-        kind = "a whole number" if whole else "a number"
-        raise ImputeError(
-            f"{method!r}: {knob}={value!r} is not {kind} of at least {least}; "
-            f"try {tried[0]!r}, or leave it out to have it tuned"
-        )

@@ -1,0 +1,105 @@
+"""Batches: from memory and from a store alike, never a withheld or missing cell in a query."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from xdiffimpute.fields import FieldSpec
+from xdiffimpute.masks import MASKS
+from xdiffimpute.partition import Partition
+from xdiffimpute.streaming import BlockPool, Coordinates, batches, prefetch
+from xdiffimpute.transforms import Statistics
+
+FRAMES = 96
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A zarr store whose values tell their place: frame + 1000 * row + 100000 * column."""
+    t, y, x = np.meshgrid(np.arange(FRAMES), np.arange(10), np.arange(12), indexing="ij")
+    values = (t + 1000.0 * y + 100000.0 * x).astype("float32")
+    values[np.random.default_rng(0).random(values.shape) < 0.3] = np.nan
+    ds = xr.Dataset(
+        {"a": (("time", "lat", "lon"), values)},
+        coords={
+            "time": np.datetime64("2001-01-01", "ns") + np.arange(FRAMES) * np.timedelta64(1, "D"),
+            "lat": np.linspace(30, 48, 10),
+            "lon": np.linspace(-20, 2, 12),
+        },
+    )
+    ds.chunk(time=8).to_zarr(tmp_path / "store.zarr")
+    return tmp_path / "store.zarr"
+
+
+def open_pool(ds, limit, **options):
+    spec = FieldSpec.from_dataset(ds)
+    packed, clock = spec.pack(ds), spec.clock(ds)
+    statistics = Statistics.fit(packed, clock, kind="variable")
+    pool = BlockPool(packed, clock, statistics, window=3, limit=limit)
+    settings = {"window": 3, "tile": (6, 8), "batch": 4, "periodic": False, "seed": 1} | options
+    partition = Partition(MASKS.create("pixel"))
+    return pool, statistics, batches(pool, Coordinates(spec, clock), partition, **settings)
+
+
+@pytest.mark.parametrize("limit", [10**9, 20_000])
+def test_values_are_those_of_one_place_and_time(store, limit):
+    ds = xr.open_zarr(store)
+    pool, statistics, source = open_pool(ds, limit)
+    assert pool.resident == (limit == 10**9)
+    for batch in itertools.islice(source, 20):
+        assert batch.x.shape == batch.query.shape == (4, 1, 3, 6, 8)
+        values = batch.x.numpy() * statistics.scale.ravel()[0] + statistics.coefficients.ravel()[0]
+        for sample, seen in zip(values, batch.observed.numpy() > 0, strict=True):
+            t, y, x = np.meshgrid(np.arange(3), np.arange(6), np.arange(8), indexing="ij")
+            offset = sample[0] - (t + 1000.0 * y + 100000.0 * x)
+            assert np.ptp(offset[seen[0]]) < 1.5
+        assert ((batch.context + batch.query) <= batch.observed).all()
+        assert (batch.query.sum(dim=(1, 2, 3, 4)) > 0).all()
+        assert (batch.x[batch.observed == 0] == 0).all()
+
+
+def test_a_pool_smaller_than_the_store_visits_all_of_it(store):
+    pool, _, source = open_pool(xr.open_zarr(store), 20_000)
+    held = sum(block.values.nbytes for block in pool.blocks)
+    assert held <= 20_000
+    starts = set()
+    for _ in itertools.islice(source, 60):
+        starts |= {block.start for block in pool.blocks}
+    assert starts == {start for _, start, _ in pool.ranges}
+
+
+def test_memory_and_seed_decide_the_sequence(store):
+    first, second = (
+        [b.x for b in itertools.islice(open_pool(ds, 10**9)[2], 3)]
+        for ds in (xr.open_zarr(store), xr.open_zarr(store).load())
+    )
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    other = next(open_pool(xr.open_zarr(store), 10**9, seed=2)[2]).x
+    assert not torch.equal(first[0], other)
+
+
+def test_prefetch_keeps_the_order_stops_and_passes_errors_on():
+    def numbers():
+        yield from range(3)
+        raise RuntimeError("the store broke")
+
+    source = prefetch(numbers(), depth=2)
+    assert [next(source) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(RuntimeError, match="the store broke"):
+        next(source)
+    endless = prefetch(itertools.count(), depth=2)
+    assert next(endless) == 0
+    endless.close()
+
+
+def test_coordinates_follow_the_cells(store):
+    ds = xr.open_zarr(store)
+    spec = FieldSpec.from_dataset(ds)
+    coordinates = Coordinates(spec, spec.clock(ds))
+    whole = coordinates(slice(0, FRAMES), np.arange(10), np.arange(12))
+    part = coordinates(slice(5, 8), np.arange(2, 6), np.arange(3, 9))
+    assert whole.shape == (coordinates.count, FRAMES, 10, 12)
+    np.testing.assert_array_equal(part, whole[:, 5:8, 2:6, 3:9])

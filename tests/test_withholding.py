@@ -1,0 +1,85 @@
+"""Withheld observations: in the shape of the gaps, never in the training data, found again."""
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+
+from xdiffimpute.calendar import Clock
+from xdiffimpute.masks import MASKS
+from xdiffimpute.partition import Partition
+from xdiffimpute.withholding import Withheld, withhold
+
+PIXEL = Partition(MASKS.create("pixel"))
+
+
+def packed(series=1, time=40, seed=0):
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(series, time, 2, 6, 7)).astype(np.float32)
+    values[rng.random(values.shape) < 0.3] = np.nan
+    return xr.DataArray(values, dims=("series", "time", "channel", "y", "x"))
+
+
+def clock(n=40):
+    return Clock(np.arange(n), np.zeros(n), np.zeros(n), np.array([f"t{k}" for k in range(n)]))
+
+
+def test_only_observed_cells_and_about_the_asked_share():
+    data = packed()
+    held = withhold(data, clock(), PIXEL, window=3, fraction=0.1, seed=1)
+    frames = data.values[held.series, held.time]
+    assert np.isfinite(frames[held.masks]).all()
+    assert 0.05 * 40 <= len(held) <= 0.2 * 40
+    assert 0.1 < held.masks.sum() / np.isfinite(frames).sum() < 0.3
+    again = withhold(data, clock(), PIXEL, window=3, fraction=0.1, seed=1)
+    assert np.array_equal(again.masks, held.masks) and np.array_equal(again.time, held.time)
+
+
+@pytest.mark.parametrize("chunks", [None, {"time": 7}, {"time": 1, "y": 2}, {"time": -1, "x": 3}])
+def test_removed_whatever_the_chunks(chunks):
+    data = packed(series=2)
+    held = withhold(data, clock(), PIXEL, window=3, seed=0)
+    removed = held.remove(data if chunks is None else data.chunk(chunks))
+    assert (removed.chunks is None) == (chunks is None)
+    result = removed.values
+    expected = data.values.copy()
+    for s, t, mask in zip(held.series, held.time, held.masks, strict=True):
+        expected[s, t][mask] = np.nan
+    np.testing.assert_array_equal(result, expected)
+    assert np.isfinite(data.values).sum() - np.isfinite(result).sum() == held.cells
+
+
+def test_removal_computes_nothing(no_compute):
+    data = packed()
+    held = withhold(data, clock(), PIXEL, window=3)
+    lazy = data.chunk(time=5)
+    with no_compute():
+        assert isinstance(held.remove(lazy).data, da.Array)
+
+
+def test_static_gaps_are_withheld_in_every_frame_of_a_series():
+    """Otherwise the frames beside a withheld one would show what was taken out."""
+    data = packed(series=12, time=6)
+    partition = Partition(MASKS.create("block", grid=(2, 2), static=True))
+    held = withhold(data, clock(6), partition, window=3)
+    for s in np.unique(held.series):
+        mine = held.series == s
+        assert sorted(held.time[mine]) == list(range(6))
+        blocks = held.masks[mine].any(axis=(0, 1))
+        assert not np.isfinite(held.remove(data).values[s][..., blocks]).any()
+
+
+def test_found_again_by_time_in_another_selection():
+    data = packed()
+    held = withhold(data, clock(), PIXEL, window=3)
+    first = int(held.time.min())
+    matched = held.matched(clock().labels[first:], series=1)
+    assert matched is not None and matched.time[0] == 0 and len(matched) == len(held)
+    assert held.matched(np.array(["elsewhere"]), series=1) is None
+
+
+def test_array_round_trip():
+    held = withhold(packed(), clock(), PIXEL, window=3)
+    again = Withheld.from_arrays(held.to_arrays())
+    for name in ("series", "time", "labels", "masks"):
+        assert np.array_equal(getattr(again, name), getattr(held, name))
