@@ -25,8 +25,10 @@ def posterior(values: np.ndarray, observed: np.ndarray, alpha: float = 1.0, sigm
     """Mean and variance of x_0 given alpha x_0 + sigma eps on observed cells of one sample."""
     k = covariance()
     seen = np.flatnonzero(observed.ravel())
-    gain = alpha * k[:, seen] @ np.linalg.inv(
-        alpha**2 * k[np.ix_(seen, seen)] + sigma**2 * np.eye(len(seen))
+    gain = (
+        alpha
+        * k[:, seen]
+        @ np.linalg.inv(alpha**2 * k[np.ix_(seen, seen)] + sigma**2 * np.eye(len(seen)))
     )
     mean = gain @ values.ravel()[seen]
     variance = np.diag(k) - alpha * np.einsum("ij,ij->i", gain, k[:, seen])

@@ -30,7 +30,7 @@ def store(tmp_path):
             "lon": np.linspace(-20, 2, 12),
         },
     )
-    ds.chunk(time=8).to_zarr(tmp_path / "store.zarr")
+    ds.chunk(time=8).to_zarr(tmp_path / "store.zarr", consolidated=False)
     return tmp_path / "store.zarr"
 
 
@@ -46,7 +46,7 @@ def open_pool(ds, limit, **options):
 
 @pytest.mark.parametrize("limit", [10**9, 20_000])
 def test_values_are_those_of_one_place_and_time(store, limit):
-    ds = xr.open_zarr(store)
+    ds = xr.open_zarr(store, consolidated=False)
     pool, statistics, source = open_pool(ds, limit)
     assert pool.resident == (limit == 10**9)
     for batch in itertools.islice(source, 20):
@@ -62,7 +62,7 @@ def test_values_are_those_of_one_place_and_time(store, limit):
 
 
 def test_a_pool_smaller_than_the_store_visits_all_of_it(store):
-    pool, _, source = open_pool(xr.open_zarr(store), 20_000)
+    pool, _, source = open_pool(xr.open_zarr(store, consolidated=False), 20_000)
     held = sum(block.values.nbytes for block in pool.blocks)
     assert held <= 20_000
     starts = set()
@@ -74,10 +74,13 @@ def test_a_pool_smaller_than_the_store_visits_all_of_it(store):
 def test_memory_and_seed_decide_the_sequence(store):
     first, second = (
         [b.x for b in itertools.islice(open_pool(ds, 10**9)[2], 3)]
-        for ds in (xr.open_zarr(store), xr.open_zarr(store).load())
+        for ds in (
+            xr.open_zarr(store, consolidated=False),
+            xr.open_zarr(store, consolidated=False).load(),
+        )
     )
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    other = next(open_pool(xr.open_zarr(store), 10**9, seed=2)[2]).x
+    other = next(open_pool(xr.open_zarr(store, consolidated=False), 10**9, seed=2)[2]).x
     assert not torch.equal(first[0], other)
 
 
@@ -96,7 +99,7 @@ def test_prefetch_keeps_the_order_stops_and_passes_errors_on():
 
 
 def test_coordinates_follow_the_cells(store):
-    ds = xr.open_zarr(store)
+    ds = xr.open_zarr(store, consolidated=False)
     spec = FieldSpec.from_dataset(ds)
     coordinates = Coordinates(spec, spec.clock(ds))
     whole = coordinates(slice(0, FRAMES), np.arange(10), np.arange(12))

@@ -196,7 +196,7 @@ class _Impute(ABC, Generic[X]):
         Returns
         -------
         Dataset
-            For each variable, dims (method, metric): RMSE, mean absolute error, bias (in the
+            For each variable, dims (imputer, metric): RMSE, mean absolute error, bias (in the
             variable's units) and number of cells, for the imputer, climatology and linear
             interpolation.
         """

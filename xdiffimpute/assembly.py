@@ -85,7 +85,9 @@ def assemble(
         companions = {f"{name}_imputation_flag": _describe_flag(flag, source, name)}
         if errors is not None:
             error = errors[name].where(source.isnull(), 0.0).where(out.notnull())
-            companions = {f"{name}_standard_error": _describe_error(error, source, name)} | companions
+            companions = {
+                f"{name}_standard_error": _describe_error(error, source, name)
+            } | companions
         listed = [*str(source.attrs.get("ancillary_variables", "")).split(), *companions]
         out.attrs["ancillary_variables"] = " ".join(dict.fromkeys(listed))
         new |= {name: out, **companions}

@@ -65,9 +65,7 @@ def find_axes(
                 f"{axis}={name!r} is not a dimension of the data; the dimensions are "
                 f"{_listed(ds.dims)}"
             )
-        found[axis] = (
-            name or _by_attributes(ds, axis) or curved.get(axis) or _by_name(ds, axis)
-        )
+        found[axis] = name or _by_attributes(ds, axis) or curved.get(axis) or _by_name(ds, axis)
     missing = [axis for axis in ("y", "x") if found[axis] is None]
     if missing:
         raise AxesError(

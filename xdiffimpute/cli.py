@@ -256,7 +256,7 @@ def _as_dict(skill: xr.Dataset) -> dict[str, Any]:
                 str(metric): None if math.isnan(value := float(cell)) else value
                 for metric, cell in zip(skill["metric"].values, row, strict=True)
             }
-            for method, row in zip(skill["method"].values, table.values, strict=True)
+            for method, row in zip(skill["imputer"].values, table.values, strict=True)
         }
         out[str(name)] = {"units": table.attrs.get("units"), "methods": rows}
     return out

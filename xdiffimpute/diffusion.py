@@ -154,7 +154,7 @@ class DiffusionImputer(Imputer):
             domain = packed.notnull().any(("series", "time")).values
         out = assemble(
             plain, fitted.spec, mean, domain=domain, standard_error=error,
-            method=f"{self.name}, {sampler or fitted.sampler}", where=where,
+            method=f"{self.name}, {self._sampler(sampler, members)}", where=where,
         )  # fmt: skip
         return requantify(out, units)
 
@@ -172,12 +172,15 @@ class DiffusionImputer(Imputer):
             )
         return fitted.spec.moved_to(ds)
 
+    def _sampler(self, sampler: str | None, members: int | None) -> str:
+        return sampler or ("ensemble" if members is not None else self.fitted.sampler)
+
     def _filler(
         self, ds: xr.Dataset, spec: FieldSpec, sampler: str | None, members: int | None
     ) -> Filler:
         fitted = self.fitted
         clock = spec.clock(ds)
-        name = sampler or ("ensemble" if members is not None else fitted.sampler)
+        name = self._sampler(sampler, members)
         options = {} if members is None else {"members": members}
         if members is not None and (members < 1 or name != "ensemble"):
             raise ImputeError(

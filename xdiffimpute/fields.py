@@ -234,7 +234,11 @@ class FieldSpec:
                 data = (data - (0.0 if differences else offset)) / factor
             flat = xr.DataArray(data, dims=order).transpose(*target.dims)
             out[spec.name] = xr.DataArray(
-                flat.data, dims=target.dims, coords=target.coords, attrs=target.attrs, name=spec.name
+                flat.data,
+                dims=target.dims,
+                coords=target.coords,
+                attrs=target.attrs,
+                name=spec.name,
             )
         return out
 
@@ -261,7 +265,13 @@ class FieldSpec:
                 f"the imputer was fitted on {names}, and {missing} are not among the variables "
                 f"{list(map(str, ds.data_vars))}; rename them with ds.rename(...) or fit on these data"
             )
-        for d in (*self._time_dims(), self.axes.y, self.axes.x, *self.series_dims, *self.channel_dims):
+        for d in (
+            *self._time_dims(),
+            self.axes.y,
+            self.axes.x,
+            *self.series_dims,
+            *self.channel_dims,
+        ):
             if d not in ds.dims:
                 raise CompatibilityError(
                     f"the imputer was fitted on data with a dimension {d!r}, these have "

@@ -113,14 +113,23 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     withheld = withhold(packed, clock, partition, window=sizes.window, seed=options.seed)
     training_data = withheld.remove(packed)
     logs = [channel.variable in set(options.log) for channel in spec.channels]
-    statistics = Statistics.fit(training_data, clock, kind=options.statistics, log=logs)
-    log.info("climatology: %s; %d observations withheld", statistics.kind, withheld.cells)
     coordinates = Coordinates(spec, clock)
     density = context_density(partition, masks, sizes.window, options.seed)
-    check = Verification(
-        packed, withheld, clock, statistics, coordinates, sizes, partition,
-        density=density, seed=options.seed,
-    )  # fmt: skip
+
+    def verification(statistics: Statistics) -> Verification:
+        return Verification(
+            packed, withheld, clock, statistics, coordinates, sizes, partition,
+            density=density, seed=options.seed,
+        )  # fmt: skip
+
+    statistics = Statistics.fit(training_data, clock, kind=options.statistics, log=logs)
+    check = verification(statistics)
+    if options.statistics == "auto" and statistics.kind == "variable" and len(clock.days) > 2:
+        other = Statistics.fit(training_data, clock, kind="cell", log=logs)
+        rival = verification(other)
+        if rival.error_of_guesses(spec.periodic) < check.error_of_guesses(spec.periodic):
+            statistics, check = other, rival
+    log.info("climatology: %s; %d observations withheld", statistics.kind, withheld.cells)
     pool = BlockPool(training_data, clock, statistics, window=sizes.window, seed=options.seed)
     denoiser, history = _train(pool, coordinates, partition, sizes, spec, settings, options, check)
     sampler, inflation = _choose_sampler(check, denoiser)

@@ -59,7 +59,9 @@ class Grid:
         pairs = ((self.y, other.y), (self.x, other.x))
         if any((a is None) != (b is None) for a, b in pairs):
             return False
-        return all(np.allclose(a, b, atol=1e-6) for a, b in pairs if a is not None and b is not None)
+        return all(
+            np.allclose(a, b, atol=1e-6) for a, b in pairs if a is not None and b is not None
+        )
 
     def same_spacing(self, other: Grid) -> bool:
         """Whether steps agree to a thousandth; grids without coordinates need the same shape."""
@@ -84,7 +86,9 @@ class Grid:
         if saved["latitude"] == "outer" and y is not None and x is not None:
             lat, lon = _outer(y, x)
             return cls(shape, y, x, lat, lon)
-        lat2, lon2 = (None if saved[k] is None else np.asarray(saved[k]) for k in ("latitude", "longitude"))
+        lat2, lon2 = (
+            None if saved[k] is None else np.asarray(saved[k]) for k in ("latitude", "longitude")
+        )
         return cls(shape, y, x, lat2, lon2)
 
 
@@ -136,7 +140,10 @@ def _named(ds: xr.Dataset, kind: str, y: str, x: str) -> FloatArray | None:
     """Latitude or longitude: of the dims (1-D), or auxiliary on both (2-D)."""
     import cf_xarray  # noqa: F401 - registers .cf
 
-    short = {"latitude": ("lat", "latitude", "nav_lat"), "longitude": ("lon", "longitude", "nav_lon")}
+    short = {
+        "latitude": ("lat", "latitude", "nav_lat"),
+        "longitude": ("lon", "longitude", "nav_lon"),
+    }
     dim = y if kind == "latitude" else x
     named = [str(n) for n in ds.cf.coordinates.get(kind, [])]
     named += [str(n) for n in ds.coords if str(n).lower() in short[kind]]

@@ -12,7 +12,7 @@ __all__ = ["Plan", "plan"]
 log = logging.getLogger("xdiffimpute")
 
 WHOLE_FIELD = 128 * 128
-TILE = 96
+TILE = 64
 CELLS_A_STEP = {"cpu": 40_000, "cuda": 1_000_000}
 
 

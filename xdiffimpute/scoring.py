@@ -79,7 +79,7 @@ def _refit(baseline: Baseline, spec: FieldSpec) -> Callable[[xr.Dataset], xr.Dat
 
 def describe(skill: xr.Dataset) -> None:
     """Log the table, and say loudly where the first method does not beat all others."""
-    methods = [str(m) for m in skill["method"].values]
+    methods = [str(m) for m in skill["imputer"].values]
     rows = [f"{'RMSE at withheld observations':32s}" + "".join(f"{m:>14s}" for m in methods)]
     lost: list[str] = []
     for name, table in skill.data_vars.items():
@@ -120,7 +120,7 @@ def skill_table(
     Returns
     -------
     Dataset
-        One variable for each variable of ``spec``, dims (method, metric): RMSE, mean absolute
+        One variable for each variable of ``spec``, dims (imputer, metric): RMSE, mean absolute
         error and bias in the variable's units, and the number of cells.
     """
     truth = spec.pack(ds)
@@ -148,10 +148,10 @@ def skill_table(
                     np.sqrt(np.mean(fine**2)), np.abs(fine).mean(), fine.mean(), fine.size,
                 )  # fmt: skip
     units = {v.name: v.units for v in spec.variables}
-    coords = {"method": list(fills), "metric": list(METRICS)}
+    coords = {"imputer": list(fills), "metric": list(METRICS)}
     return xr.Dataset(
         {
-            name: (("method", "metric"), table, {"units": units[name]} if units[name] else {})
+            name: (("imputer", "metric"), table, {"units": units[name]} if units[name] else {})
             for name, table in out.items()
         },
         coords=coords,

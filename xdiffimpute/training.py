@@ -100,8 +100,8 @@ class Training:
 
     steps: int | None = None
     seconds: float | None = None
-    rate: float = 2e-3
-    warmup: int = 30
+    rate: float = 1.5e-3
+    warmup: int = 50
     decay: float = 1e-2
     clip: float = 1.0
     average: float = 0.995
@@ -176,7 +176,7 @@ def train(
     best_at, check, began, done = 0.0, 1, time.monotonic(), 0.0
     total = settings.steps if settings.seconds is None else None
     bar = tqdm(total=total, disable=not progress, desc="fit", unit="step", file=sys.stderr)
-    running = 0.0
+    running, trained = 0.0, math.inf
     if validate is not None:
         best = validate(average.model)
         kept = copy.deepcopy(kept)
@@ -197,8 +197,10 @@ def train(
                 history.loss.append((history.steps, running))
                 error = validate(average.model) if validate is not None else running
                 history.validation.append((history.steps, error))
+                if error < trained:
+                    trained, best_at = error, done
                 if error < best:
-                    best, best_at, kept = error, done, copy.deepcopy(average.model.state_dict())
+                    best, kept = error, copy.deepcopy(average.model.state_dict())
                 elif done - best_at > settings.patience:
                     history.stopped = "the withheld error had stopped falling"
                     break

@@ -36,7 +36,7 @@ Region = tuple[Any, Any]
 EVERYWHERE: Region = (slice(None), slice(None))
 
 PRIOR_FRAMES = 8.0
-NEIGHBOURHOOD = 2.0
+NEIGHBOURHOOD = 4.0
 CELL_COUNT = 30
 SEASON_DAYS = 400.0
 DAY_STEP = 6.5 / 24
@@ -315,7 +315,9 @@ def _solve(sums: dict[str, FloatArray], kind: str) -> tuple[FloatArray, FloatArr
         near = [ndimage.gaussian_filter(a, w, mode="constant") for a, w in
                 ((xtx, widths), (xty, widths[1:]))]  # fmt: skip
         weight = 1e-3 * _identity(xtx)
-        prior = _regress(near[0] + weight, near[1] + np.einsum("ijchw,jchw->ichw", weight, pooled + 0 * xty))
+        prior = _regress(
+            near[0] + weight, near[1] + np.einsum("ijchw,jchw->ichw", weight, pooled + 0 * xty)
+        )
         ridge = PRIOR_FRAMES * _identity(xtx) * _energy(xtx)
         coefficients = _regress(xtx + ridge, xty + np.einsum("ijchw,jchw->ichw", ridge, prior))
     full = coefficients + np.zeros_like(xty)

@@ -16,7 +16,20 @@ __all__ = ["SENTINELS", "check_dataset", "check_values"]
 
 log = logging.getLogger("xdiffimpute")
 
-SENTINELS = (-999.0, -9999.0, -99999.0, -32768.0, -32767.0, 9999.0, 99999.0, 1e20, 1e30, 1e34, 1e35, 9.96921e36)
+SENTINELS = (
+    -999.0,
+    -9999.0,
+    -99999.0,
+    -32768.0,
+    -32767.0,
+    9999.0,
+    99999.0,
+    1e20,
+    1e30,
+    1e34,
+    1e35,
+    9.96921e36,
+)
 LEAST_CELLS = 10
 
 
@@ -131,7 +144,9 @@ def _suspects(found: dict[str, Any], c: int) -> list[tuple[float, int]]:
     for value, counts in found["sentinels"].items():
         count = int(counts[c])
         total = int(found["count"][c])
-        if not count or not (np.isclose(value, low, rtol=1e-5) or np.isclose(value, high, rtol=1e-5)):
+        if not count or not (
+            np.isclose(value, low, rtol=1e-5) or np.isclose(value, high, rtol=1e-5)
+        ):
             continue
         if abs(value) >= 1e19 or _apart(found, c, value, count, total):
             suspects.append((value, count))

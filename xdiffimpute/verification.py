@@ -15,6 +15,7 @@ from torch import Tensor
 from ._typing import BoolArray, FloatArray
 from .calendar import Clock
 from .denoiser import Denoiser
+from .first_guess import first_guesses
 from .partition import Partition
 from .planning import Plan
 from .samplers import SAMPLERS
@@ -63,6 +64,8 @@ class Verification:
     ) -> None:
         self.partition, self.density, self.seed = partition, density, seed
         self.device = sizes.device
+        self.scale = np.broadcast_to(statistics.scale[:, 0, 0], (packed.sizes["channel"],))
+        self.spread = _variance(packed, withheld, statistics)
         rng = np.random.default_rng(np.random.SeedSequence([seed, 4]))
         places = _places(withheld, packed.sizes["time"], sizes.window, rng)
         t = sizes.window
@@ -87,6 +90,27 @@ class Verification:
     def error(self, denoiser: Denoiser) -> float:
         """Mean square error of a single pass at the withheld cells, in standardised units."""
         return self.judge(denoiser, "single_pass")[0]
+
+    def error_of_guesses(self, periodic: bool) -> float:
+        """Mean square error of the best constant mixture of the first guesses.
+
+        Each channel's is in units of the variance of its withheld values, so that it tells
+        which of two climatologies is better before any training.
+        """
+        observed = torch.isfinite(self.inputs)
+        x = torch.where(observed, self.inputs, torch.zeros_like(self.inputs))
+        guesses = first_guesses(x, observed.to(x.dtype), periodic=periodic)
+        total = 0.0
+        for c in range(self.targets.shape[1]):
+            here = self.masks[:, c] > 0
+            if not here.any():
+                continue
+            columns = guesses[:, :, c].movedim(1, -1)[here].double().numpy()
+            target = self.targets[:, c][here].double().numpy()
+            weights, *_ = np.linalg.lstsq(columns, target, rcond=None)
+            error = float(np.mean((columns @ weights - target) ** 2))
+            total += error * float(self.scale[c]) ** 2 / max(float(self.spread[c]), 1e-30)
+        return total
 
     def judge(self, denoiser: Denoiser, sampler: str) -> tuple[float, FloatArray]:
         """Error of a sampler, and the factor that makes its standard error true.
@@ -129,6 +153,22 @@ class Verification:
                 squared.append(error.square() * self.masks[k : k + size])
                 variances.append(out.variance.float().cpu())
         return torch.cat(squared), torch.cat(variances)
+
+
+def _variance(packed: xr.DataArray, withheld: Withheld, statistics: Statistics) -> FloatArray:
+    """Variance of the withheld values of each channel, shape (C,)."""
+    pairs = zip(withheld.series, withheld.time, strict=True)
+    lazy = [packed.isel(series=int(s), time=int(t)) for s, t in pairs]
+    frames = np.stack([np.asarray(f.values, dtype=np.float64) for f in dask.compute(*lazy)])
+    if statistics.log.any():
+        part = frames[:, statistics.log]
+        frames[:, statistics.log] = np.log(
+            np.maximum(part, 0.0) + statistics.floor[statistics.log, None, None]
+        )
+    values = np.where(withheld.masks, frames, np.nan)
+    return np.array(
+        [np.nanvar(v) if np.isfinite(v).any() else 1.0 for v in np.moveaxis(values, 1, 0)]
+    )
 
 
 def _places(

@@ -37,7 +37,7 @@ def make_store(path: Path, frames: int, seed: int) -> None:
     xr.Dataset(
         {"a": (("time", "lat", "lon"), noise)},
         coords={"time": time_axis, "lat": np.arange(64.0), "lon": np.arange(64.0)},
-    ).chunk(time=64).to_zarr(path)
+    ).chunk(time=64).to_zarr(path, consolidated=False)
 
 
 def rate(ds: xr.Dataset, limit: int, steps: int, seed: int) -> tuple[float, bool]:
@@ -77,9 +77,14 @@ def main() -> None:
         ratios, rates = [], []
         for k in range(options.rounds):
             memory, resident = rate(
-                xr.open_zarr(store).load(), 2 * size, options.steps, options.seed + k
+                xr.open_zarr(store, consolidated=False).load(),
+                2 * size,
+                options.steps,
+                options.seed + k,
             )
-            streamed, kept = rate(xr.open_zarr(store), size // 8, options.steps, options.seed + k)
+            streamed, kept = rate(
+                xr.open_zarr(store, consolidated=False), size // 8, options.steps, options.seed + k
+            )
             if not resident or kept:
                 raise SystemExit("the two runs do not differ in where the data are")
             rates.append((memory, streamed))

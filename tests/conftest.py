@@ -1,0 +1,70 @@
+"""Fixtures that all tests share."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import dask
+import numpy as np
+import pytest
+import xarray as xr
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def shared_data():
+    """Path of a real data file; the test skips, saying so, where there is none."""
+
+    def find(name: str) -> Path:
+        folder = Path(os.environ.get("XDI_DATA", ROOT.parent / "shared" / "data"))
+        path = folder / name
+        if not path.exists():
+            pytest.skip(f"needs the data file {name}; set XDI_DATA to the folder that holds it")
+        return path
+
+    return find
+
+
+@pytest.fixture
+def no_compute():
+    """A context in which any dask computation fails."""
+
+    def refuse(dsk, keys, **kwargs):
+        raise AssertionError("something was computed")
+
+    @contextmanager
+    def forbidden():
+        with dask.config.set(scheduler=refuse):
+            yield
+
+    return forbidden
+
+
+@pytest.fixture
+def gappy() -> xr.Dataset:
+    """A small CF dataset: smooth daily fields with gaps, some land, attributes and encoding."""
+    rng = np.random.default_rng(0)
+    t, y, x = np.meshgrid(np.arange(20), np.arange(9), np.arange(11), indexing="ij")
+    values = 10 + 2 * np.sin(x / 3.0 + t / 5.0) + np.cos(y / 2.0)
+    values[rng.random(values.shape) < 0.3] = np.nan
+    values[:, :2, 0] = np.nan
+    ds = xr.Dataset(
+        {"sst": (("time", "lat", "lon"), values.astype("float32"))},
+        coords={
+            "time": np.datetime64("2005-03-01", "ns") + np.arange(20) * np.timedelta64(1, "D"),
+            "lat": ("lat", np.linspace(40.0, 44.0, 9)),
+            "lon": ("lon", np.linspace(-10.0, -5.0, 11)),
+        },
+        attrs={"Conventions": "CF-1.8", "title": "waves", "history": "made for a test"},
+    )
+    ds["sst"].attrs = {
+        "standard_name": "sea_surface_temperature",
+        "long_name": "sea surface temperature",
+        "units": "degC",
+    }
+    ds["lat"].attrs = {"standard_name": "latitude", "units": "degrees_north", "axis": "Y"}
+    ds["lon"].attrs = {"standard_name": "longitude", "units": "degrees_east", "axis": "X"}
+    ds["time"].attrs = {"standard_name": "time", "axis": "T"}
+    ds["time"].encoding = {"units": "days since 2000-01-01", "dtype": "int32"}
+    return ds

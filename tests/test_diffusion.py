@@ -1,0 +1,241 @@
+"""The whole route with a network trained for a few steps: what must hold whatever it learned."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import xdiffimpute as xdi
+from xdiffimpute.diffusion import DiffusionImputer
+from xdiffimpute.exceptions import CompatibilityError, ImputeError, NotFittedError
+from xdiffimpute.reconstruction import Filler
+from xdiffimpute.samplers import SAMPLERS
+
+
+def make(offset=0.0, frames=24, shape=(12, 16), globe=False, seed=0):
+    """Smooth moving waves with clouds and some land."""
+    rng = np.random.default_rng(seed)
+    t, y, x = np.meshgrid(np.arange(frames), *map(np.arange, shape), indexing="ij")
+    sst = 15 + 3 * np.sin(2 * np.pi * (x / shape[1] - t / 12)) + y / 6
+    clouds = rng.random((frames, shape[0] // 2, shape[1] // 2)).repeat(2, 1).repeat(2, 2) < 0.35
+    land = (x == 0) & (y < 4) & (not globe)
+    lon = np.arange(shape[1]) * (360.0 / shape[1] if globe else 0.5)
+    return xr.Dataset(
+        {"sst": (("time", "lat", "lon"), np.where(clouds | land, np.nan, sst + offset))},
+        coords={
+            "time": np.datetime64("2003-01-01", "ns") + np.arange(frames) * np.timedelta64(1, "D"),
+            "lat": np.linspace(-50, 50, shape[0]),
+            "lon": lon,
+        },
+    ).assign_attrs(Conventions="CF-1.8")
+
+
+def fit(ds, **options):
+    settings = {"steps": 3, "window": 4, "seed": 0, "progress": False} | options
+    return ds.impute.fit(**settings)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    ds = make()
+    return ds, fit(ds)
+
+
+def test_observed_exact_gaps_filled_land_left(fitted):
+    ds, imputer = fitted
+    filled = imputer.fill(ds)
+    seen = ds["sst"].notnull().values
+    assert np.array_equal(filled["sst"].values[seen], ds["sst"].values[seen])
+    land = ~seen.any(axis=0)
+    assert land.sum() == 4
+    assert np.isnan(filled["sst"].values[:, land]).all()
+    assert np.isfinite(filled["sst"].values[:, ~land]).all()
+    flag = filled["sst_imputation_flag"].values
+    assert ((flag == 0) == seen).all() and ((flag == 2) == land).all()
+    error = filled["sst_standard_error"].values
+    assert (
+        (error[seen] == 0).all() and (error[flag == 1] > 0).all() and np.isnan(error[:, land]).all()
+    )
+    assert filled["sst"].dtype == ds["sst"].dtype
+    assert (
+        "diffusion, single_pass" in filled.attrs["history"] or "ensemble" in filled.attrs["history"]
+    )
+
+
+def test_lazy_until_asked_and_the_same_under_any_chunks(fitted, no_compute):
+    ds, imputer = fitted
+    eager = imputer.fill(ds)
+    for chunks in ({"time": 5}, {"time": 1, "lat": 5}, {"time": -1, "lon": 7}):
+        lazy_input = ds.chunk(chunks)
+        with no_compute():
+            lazy = imputer.fill(lazy_input)
+            assert all(lazy[v].chunks for v in lazy.data_vars)
+        xr.testing.assert_allclose(lazy.compute(), eager, rtol=1e-6, atol=1e-6)
+
+
+def test_the_same_on_a_cluster_of_two_workers(fitted):
+    from distributed import Client, LocalCluster
+
+    ds, imputer = fitted
+    eager = imputer.fill(ds)
+    options = {
+        "n_workers": 2,
+        "threads_per_worker": 1,
+        "processes": True,
+        "dashboard_address": None,
+    }
+    with LocalCluster(**options) as cluster, Client(cluster):
+        result = imputer.fill(ds.chunk(time=6)).compute()
+    xr.testing.assert_allclose(result, eager, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS.names())
+def test_saved_and_loaded_in_a_new_process_it_fills_identically(fitted, tmp_path, sampler):
+    ds, imputer = fitted
+    imputer.save(tmp_path / "m.imputer")
+    ds.to_netcdf(tmp_path / "in.nc")
+    code = (
+        "import torch, xarray as xr, xdiffimpute as xdi; torch.set_num_threads(1)\n"
+        f"imputer = xdi.load({str(tmp_path / 'm.imputer')!r})\n"
+        f"ds = xr.open_dataset({str(tmp_path / 'in.nc')!r})\n"
+        f"imputer.fill(ds, sampler={sampler!r}).to_netcdf({str(tmp_path / 'out.nc')!r})\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    import torch
+
+    torch.set_num_threads(1)
+    here = imputer.fill(ds, sampler=sampler)
+    with xr.open_dataset(tmp_path / "out.nc") as there:
+        for name in ("sst", "sst_standard_error", "sst_imputation_flag"):
+            np.testing.assert_array_equal(there[name].values, here[name].values)
+
+
+def test_the_seed_decides_and_steps_are_repeatable():
+    ds = make()
+    one, two, other = (fit(ds, seed=s).fill(ds)["sst"] for s in (0, 0, 1))
+    xr.testing.assert_identical(one, two)
+    assert not np.allclose(one, other)
+
+
+def test_kelvin_and_celsius_give_the_same_fill():
+    celsius, kelvin = make(), make(offset=273.15)
+    for name in SAMPLERS.names():
+        a = fit(celsius).fill(celsius, sampler=name)["sst"]
+        b = fit(kelvin).fill(kelvin, sampler=name)["sst"] - 273.15
+        np.testing.assert_allclose(a, b, atol=2e-3)
+
+
+def test_converts_units_of_other_data(fitted):
+    ds, _ = fitted
+    celsius = ds.copy()
+    celsius["sst"].attrs["units"] = "degC"
+    kelvin = celsius + 273.15
+    kelvin["sst"].attrs["units"] = "K"
+    imputer = fit(celsius)
+    expected = imputer.fill(celsius)["sst"] + 273.15
+    np.testing.assert_allclose(imputer.fill(kelvin)["sst"], expected, atol=1e-3)
+    wrong = celsius.copy()
+    wrong["sst"].attrs["units"] = "m s-1"
+    with pytest.raises(CompatibilityError, match="is no conversion"):
+        imputer.fill(wrong)
+
+
+def test_withheld_cells_never_reach_training(fitted):
+    """Change the withheld values wildly: the same network comes out."""
+    ds, imputer = fitted
+    held = imputer.fitted.withheld
+    assert held.cells > 0
+    other = ds.copy(deep=True)
+    for t, mask in zip(held.time, held.masks, strict=True):
+        other["sst"].values[t][mask[0]] += 7.0
+    again = fit(other)
+    assert np.array_equal(again.fitted.withheld.masks, held.masks)
+    assert np.array_equal(
+        again.fitted.statistics.coefficients, imputer.fitted.statistics.coefficients
+    )
+    first, second = imputer.fitted.denoiser, again.fitted.denoiser
+    assert first.prior.equal(second.prior)
+
+
+def test_score_uses_the_withheld_cells_and_compares(fitted):
+    ds, imputer = fitted
+    skill = imputer.score(ds)
+    assert list(skill["imputer"].values) == ["diffusion", "climatology", "linear"]
+    assert (
+        int(skill["sst"].sel(imputer="diffusion", metric="cells")) == imputer.fitted.withheld.cells
+    )
+    assert (skill["sst"].sel(metric="rmse") > 0).all()
+    fresh = make(seed=5).assign_coords(time=ds["time"] + np.timedelta64(4000, "D"))
+    assert int(imputer.score(fresh)["sst"].sel(imputer="linear", metric="cells")) > 0
+
+
+def test_several_variables_extra_dims_and_no_time():
+    ds = make()
+    both = ds.assign(chl=ds["sst"].isel(lat=slice(None, None, -1)).copy(data=ds["sst"].values * 2))
+    filled = both.impute.fill(fit(both))
+    assert {"sst", "chl", "chl_standard_error"} <= set(filled)
+    levels = xr.concat([ds["sst"], ds["sst"] + 5], "level").transpose("time", "lat", "level", "lon")
+    for how in ("series", "channels"):
+        imputer = fit(levels.to_dataset(name="t"), extra_dims=how)
+        out = imputer.fill(levels.to_dataset(name="t"))["t"]
+        assert out.dims == levels.dims
+        assert np.isfinite(out.values[:, :, :, 1:]).all()
+    still = ds.isel(time=[3, 4, 5, 6, 7, 8]).rename(time="realization").drop_vars("realization")
+    imputer = fit(still, extra_dims="series")
+    assert imputer.fitted.window == 1
+    assert imputer.fill(still)["sst"].dims == still["sst"].dims
+
+
+def test_tiles_wrap_around_the_globe_and_leave_no_seam():
+    ds = make(globe=True, shape=(16, 36))
+    imputer = fit(ds, tile=12, statistics="variable")
+    assert imputer.fitted.spec.periodic
+    rolled = ds.roll(lon=12, roll_coords=False)
+    a = imputer.fill(ds)["sst"]
+    assert np.isfinite(a.values).all()
+    assert imputer.fill(rolled)["sst"].shape == a.shape
+
+
+def test_another_grid_of_the_same_spacing_needs_a_climatology_of_the_variable(fitted):
+    ds, _ = fitted
+    east = ds.assign_coords(lon=ds["lon"] + 40)
+    assert np.isfinite(fit(ds, statistics="variable").fill(east)["sst"].values[:, :, 1:]).all()
+    with pytest.raises(CompatibilityError, match="statistics='variable'"):
+        fit(ds, statistics="cell").fill(east)
+
+
+def test_wrong_use_is_explained(fitted):
+    ds, imputer = fitted
+    with pytest.raises(NotFittedError, match=r"call imputer.fit\(ds\) first"):
+        DiffusionImputer().fill(ds)
+    with pytest.raises(ImputeError, match="unknown options"):
+        DiffusionImputer(epochs=3)
+    with pytest.raises(ImputeError, match="members is the number of contexts"):
+        imputer.fill(ds, members=0)
+    with pytest.raises(ImputeError, match="steps=0 must be at least 1"):
+        fit(ds, steps=0)
+    assert "not fitted" in repr(DiffusionImputer()) and "3 steps" in repr(imputer)
+
+
+def test_more_members_are_an_ensemble(fitted):
+    ds, imputer = fitted
+    filled = imputer.fill(ds, members=2)
+    assert "ensemble" in filled.attrs["history"]
+    assert np.isfinite(filled["sst"].values[:, 4:]).all()
+
+
+def test_a_segment_reads_the_frames_its_windows_touch(fitted):
+    ds, imputer = fitted
+    filler: Filler = imputer._filler(ds, imputer.fitted.spec, None, None)
+    assert filler.windows()[0] == 0 and filler.windows()[-1] == 24 - 4
+    low, high = filler.segment(8, 12)
+    assert low <= 8 - 2 and high >= 12 + 2
+
+
+def test_public_names():
+    assert xdi.DiffusionImputer is DiffusionImputer
+    assert callable(xdi.load)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = xdi.nothing
