@@ -39,7 +39,7 @@ test-slow: $(VENV)/.complete  ## the tests that take minutes
 
 bench: OMP_NUM_THREADS = 2
 bench: $(VENV)/.complete  ## run every benchmark in recipes/benchmarks
-	for script in recipes/benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	for script in recipes/benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean:  ## remove the environment, caches and outputs
 	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -42,7 +42,7 @@ class Oracle(nn.Module):
         super().__init__()
         self.schedule = schedule
 
-    def forward(self, x_t, t, context, features):
+    def forward(self, x_t, t, context, features, offsets=None):
         from xdiffimpute.denoiser import Prediction
 
         alpha, sigma = self.schedule(t)

@@ -50,10 +50,12 @@ def test_values_are_those_of_one_place_and_time(store, limit):
     pool, statistics, source = open_pool(ds, limit)
     assert pool.resident == (limit == 10**9)
     for batch in itertools.islice(source, 20):
-        assert batch.x.shape == batch.query.shape == (4, 1, 3, 6, 8)
+        assert batch.x.shape == batch.query.shape == (4, 1, 3, 10, 12)
+        assert batch.features.shape[-2:] == (6, 8)
+        assert all(0 <= y <= 4 and 0 <= x <= 4 for y, x in batch.offsets)
         values = batch.x.numpy() * statistics.scale.ravel()[0] + statistics.coefficients.ravel()[0]
         for sample, seen in zip(values, batch.observed.numpy() > 0, strict=True):
-            t, y, x = np.meshgrid(np.arange(3), np.arange(6), np.arange(8), indexing="ij")
+            t, y, x = np.meshgrid(np.arange(3), np.arange(10), np.arange(12), indexing="ij")
             offset = sample[0] - (t + 1000.0 * y + 100000.0 * x)
             assert np.ptp(offset[seen[0]]) < 1.5
         assert ((batch.context + batch.query) <= batch.observed).all()

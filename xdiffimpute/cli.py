@@ -107,6 +107,20 @@ def main(ctx: click.Context) -> None:
 
 
 @main.command()
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              default="demo-output", show_default=True, help="Folder for results.")  # fmt: skip
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Training time.")
+@click.option("--quick", is_flag=True, help="A small field and a short training, for a look.")
+@verbosity
+@click.pass_context
+def demo(ctx: click.Context, /, out: Path, minutes: float | None, quick: bool) -> None:
+    """Simulate shallow water, hide blocks, fit, fill, compare with every baseline, draw."""
+    from .demo import run_demo
+
+    run_demo(out, minutes=minutes, quick=quick, progress=not is_quiet(ctx))
+
+
+@main.command()
 @click.argument("source", metavar="IN")
 @click.option("--save", "model", metavar="MODEL", required=True, help="File for the imputer.")
 @click.option("--overwrite", is_flag=True, help="Replace MODEL if it exists.")

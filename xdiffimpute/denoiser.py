@@ -13,7 +13,7 @@ Gaussian likelihood, through which no gradient reaches the mean, trains the vari
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ from .backbones import BACKBONES
 from .first_guess import GUESSES, first_guesses
 from .schedule import Schedule, make_schedule
 
-__all__ = ["DELTA", "Denoiser", "Prediction"]
+__all__ = ["DELTA", "Denoiser", "Prediction", "crop"]
 
 DELTA = 1e-3
 """The small diffusion time of single-step sampling (Eq. 9)."""
@@ -111,8 +111,18 @@ class Denoiser(nn.Module):
         config = dict(config)
         return cls(schedule=make_schedule(**config.pop("schedule")), **config)
 
-    def forward(self, x_t: Tensor, t: Tensor, context: Tensor, features: Tensor) -> Prediction:
+    def forward(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        context: Tensor,
+        features: Tensor,
+        offsets: Sequence[tuple[int, int]] | None = None,
+    ) -> Prediction:
         """Estimate the clean field.
+
+        The values may cover the surroundings of a tile: the first guesses are made from all
+        of them, the backbone works on the tile.
 
         Parameters
         ----------
@@ -122,16 +132,21 @@ class Denoiser(nn.Module):
             Diffusion time in [0, 1].
         context : Tensor, shape (B, C, T, H, W)
             1 inside the context, 0 outside.
-        features : Tensor, shape (B, F, T, H, W)
-            Coordinates.
+        features : Tensor, shape (B, F, T, h, w)
+            Coordinates of the tile.
+        offsets : sequence of (int, int), optional
+            First row and column of each sample's tile in the values; default: all of them.
 
         Returns
         -------
         Prediction
+            Of the tile, (B, C, T, h, w).
         """
-        b, c, frames, h, w = x_t.shape
         x_t = x_t * context
         guesses = first_guesses(x_t, context, periodic=self.periodic)
+        size = (features.shape[-2], features.shape[-1])
+        x_t, context, guesses = (crop(a, offsets, size) for a in (x_t, context, guesses))
+        c = x_t.shape[1]
         packed = torch.cat([x_t, context, guesses.flatten(1, 2), features], dim=1)
         out = self.backbone(packed, t, periodic=self.periodic)
         out = out.unflatten(1, (sum(self.outputs), c)).float()
@@ -190,6 +205,7 @@ class Denoiser(nn.Module):
         features: Tensor,
         t: Tensor,
         generator: torch.Generator | None = None,
+        offsets: Sequence[tuple[int, int]] | None = None,
     ) -> tuple[Tensor, Tensor]:
         r"""Masked data-matching loss, :math:`\|M_{qry} \odot (x_\theta - x)\|^2` per queried cell.
 
@@ -199,9 +215,11 @@ class Denoiser(nn.Module):
             Standardised values, zero where not observed.
         context, query : Tensor, shape (B, C, T, H, W)
             1 inside, 0 outside.
-        features : Tensor, shape (B, F, T, H, W)
+        features : Tensor, shape (B, F, T, h, w)
         t : Tensor, shape (B,)
         generator : torch.Generator, optional
+        offsets : sequence of (int, int), optional
+            As in :meth:`forward`; the loss is taken in the tile.
 
         Returns
         -------
@@ -210,13 +228,24 @@ class Denoiser(nn.Module):
         loss : Tensor
             The loss of Eq. 1 divided by the number of queried cells, detached.
         """
-        prediction = self(self.noisy(x, t, generator), t, context, features)
+        prediction = self(self.noisy(x, t, generator), t, context, features, offsets)
+        size = (features.shape[-2], features.shape[-1])
+        x, query = crop(x, offsets, size), crop(query, offsets, size)
         error = (prediction.mean - x).square()
         cells = query.sum().clamp(min=1.0)
         loss = (error * query).sum() / cells
         likelihood = prediction.variance.log() + error.detach() / prediction.variance
         objective = loss + 0.05 * (likelihood * query).sum() / cells
         return objective, loss.detach()
+
+
+def crop(field: Tensor, offsets: Sequence[tuple[int, int]] | None, size: tuple[int, int]) -> Tensor:
+    """Each sample's tile of a field (B, ..., H, W): (B, ..., h, w)."""
+    if offsets is None or tuple(field.shape[-2:]) == size:
+        return field
+    h, w = size
+    tiles = [part[..., y : y + h, x : x + w] for part, (y, x) in zip(field, offsets, strict=True)]
+    return torch.stack(tiles)
 
 
 def _mixture(gram: FloatArray, right: FloatArray) -> FloatArray:

@@ -25,7 +25,7 @@ from .denoiser import Denoiser, Prediction
 from .partition import Partition
 from .samplers import Sampler
 from .streaming import Coordinates
-from .tiling import ramp, starts
+from .tiling import ramp, starts, surroundings
 from .transforms import Statistics
 
 Place: TypeAlias = tuple[int, IntArray, IntArray]
@@ -35,6 +35,7 @@ __all__ = ["Filler", "reconstruct"]
 SEGMENT_BYTES = 32 * 2**20
 SEGMENT_FRAMES = 64
 CELLS_AT_ONCE = 400_000
+FILL_MARGIN = 96
 
 _ONE_AT_A_TIME = threading.Lock()  # a network uses all cores by itself; dask threads would fight
 
@@ -154,26 +155,29 @@ class Filler:
         self, z: FloatArray, places: list[Place], series: int, low: int
     ) -> tuple[FloatArray, FloatArray]:
         device = next(self.denoiser.parameters()).device
-        cut = [
-            z[t - low : t - low + self.window, :, y[0] : y[-1] + 1][..., x].transpose(1, 0, 2, 3)
-            for t, y, x in places
-        ]
-        x = torch.from_numpy(np.stack(cut)).to(device)
-        observed = torch.isfinite(x)
-        features = torch.from_numpy(
-            np.stack([self.coordinates(slice(t, t + self.window), y, x) for t, y, x in places])
-        ).to(device)
-        t0, y0, x0 = places[0][0], int(places[0][1][0]), int(places[0][2][0])
-        rng = np.random.default_rng(np.random.SeedSequence([self.seed, 3, series, t0, y0, x0]))
+        h, w = z.shape[-2:]
+        wrap = self.periodic and self.tile[1] < w
+        cut, features, offsets = [], [], []
+        for t, y, x in places:
+            rows, above = surroundings(int(y[0]), len(y), h, FILL_MARGIN)
+            columns, left = surroundings(int(x[0]), len(x), w, FILL_MARGIN, periodic=wrap)
+            part = z[t - low : t - low + self.window, :, rows[0] : rows[-1] + 1][..., columns]
+            cut.append(part.transpose(1, 0, 2, 3))
+            features.append(self.coordinates(slice(t, t + self.window), y, x))
+            offsets.append((above, left))
+        values = torch.from_numpy(np.stack(cut)).to(device)
+        observed = torch.isfinite(values)
+        seed = [self.seed, 3, series, places[0][0], *(int(axis[0]) for axis in places[0][1:])]
         with torch.inference_mode():
             out: Prediction = self.sampler(
                 self.denoiser,
-                torch.where(observed, x, torch.zeros_like(x)),
-                observed.to(x.dtype),
-                features,
+                torch.where(observed, values, torch.zeros_like(values)),
+                observed.to(values.dtype),
+                torch.from_numpy(np.stack(features)).to(device),
                 self.partition,
-                rng,
+                np.random.default_rng(np.random.SeedSequence(seed)),
                 self.density,
+                offsets,
             )
         mean, variance = (part.float().cpu().numpy().transpose(0, 2, 1, 3, 4) for part in out)
         return mean, variance

@@ -12,6 +12,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import dask
 import numpy as np
@@ -23,6 +24,7 @@ from ._typing import BoolArray, FloatArray, IntArray
 from .calendar import Clock
 from .fields import FieldSpec
 from .partition import Partition
+from .tiling import MARGIN, surroundings
 from .transforms import Statistics
 
 __all__ = ["Batch", "BlockPool", "Coordinates", "batches", "prefetch"]
@@ -41,8 +43,10 @@ class Batch:
         Standardised values, zero where not observed.
     observed, context, query : Tensor, shape (B, C, T, H, W)
         1 inside, 0 outside.
-    features : Tensor, shape (B, F, T, H, W)
-        Coordinates.
+    features : Tensor, shape (B, F, T, h, w)
+        Coordinates of the tile.
+    offsets : list of (int, int)
+        First row and column of each sample's tile within its surroundings.
     """
 
     x: Tensor
@@ -50,13 +54,15 @@ class Batch:
     context: Tensor
     query: Tensor
     features: Tensor
+    offsets: list[tuple[int, int]] | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
         if device.type == "cpu":
             return self
         parts = (self.x, self.observed, self.context, self.query, self.features)
-        return Batch(*(part.pin_memory().to(device, non_blocking=True) for part in parts))
+        moved = (part.pin_memory().to(device, non_blocking=True) for part in parts)
+        return Batch(*moved, self.offsets)
 
 
 class Coordinates:
@@ -250,7 +256,11 @@ def batches(
         samples = [
             _sample(pool, coordinates, partition, window, tile, periodic, rng) for _ in range(batch)
         ]
-        yield Batch(*(torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True)))
+        x, observed, context, query, features = (
+            torch.from_numpy(np.stack([sample[k] for sample in samples])) for k in range(5)
+        )
+        offsets = [sample[5] for sample in samples]
+        yield Batch(x, observed, context, query, features, offsets)
         step += 1
 
 
@@ -262,34 +272,42 @@ def _sample(
     tile: tuple[int, int],
     periodic: bool,
     rng: np.random.Generator,
-) -> tuple[FloatArray, ...]:
+) -> tuple[Any, ...]:
+    """One sample of each array of a Batch, and its offset."""
     weights = np.array([block.weight for block in pool.blocks])
     h, w = pool.blocks[0].values.shape[-2:]
-    best: tuple[int, FloatArray, slice, IntArray, IntArray] | None = None
+    roll = periodic and tile[1] < w
+    best: tuple[int, Block, int, int, int] | None = None
     for _ in range(ATTEMPTS):
         block = pool.blocks[int(rng.choice(len(weights), p=weights / weights.sum()))]
         t = int(rng.integers(0, len(block.values) - window + 1))
-        y: IntArray = int(rng.integers(0, h - tile[0] + 1)) + np.arange(tile[0])
-        roll = periodic and tile[1] < w
-        x: IntArray = int(rng.integers(0, w if roll else w - tile[1] + 1)) + np.arange(tile[1])
-        z = block.values[t : t + window, :, y[0] : y[-1] + 1][..., x % w].transpose(1, 0, 2, 3)
+        y = int(rng.integers(0, h - tile[0] + 1))
+        x = int(rng.integers(0, w if roll else w - tile[1] + 1))
+        columns = (x + np.arange(tile[1])) % w
+        z = block.values[t : t + window, :, y : y + tile[0]][..., columns]
         count = int(np.isfinite(z).sum())
         if best is None or count > best[0]:
-            frames = slice(block.start + t, block.start + t + window)
-            best = (count, z, frames, y, x % w)
+            best = (count, block, t, y, x)
         if count >= 0.05 * z.size:
             break
     if best is None:
         raise RuntimeError("unreachable: at least one attempt is made")
-    _, z, frames, y, x = best
+    _, block, t, y, x = best
+    rows, above = surroundings(y, tile[0], h, MARGIN)
+    columns, left = surroundings(x, tile[1], w, MARGIN, periodic=roll)
+    z = block.values[t : t + window][:, :, rows[0] : rows[-1] + 1][..., columns]
+    z = z.transpose(1, 0, 2, 3)
     observed: BoolArray = np.isfinite(z)
     context, query = partition.split(observed, rng)
+    frames = slice(block.start + t, block.start + t + window)
+    inner = (y + np.arange(tile[0]), (x + np.arange(tile[1])) % w)
     return (
         np.where(observed, z, 0.0).astype(np.float32),
         observed.astype(np.float32),
         context.astype(np.float32),
         query.astype(np.float32),
-        np.ascontiguousarray(coordinates(frames, y, x)),
+        np.ascontiguousarray(coordinates(frames, *inner)),
+        (above, left),
     )
 
 

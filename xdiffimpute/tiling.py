@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._typing import FloatArray
+from ._typing import FloatArray, IntArray
 
-__all__ = ["ramp", "starts"]
+__all__ = ["MARGIN", "ramp", "starts", "surroundings"]
+
+MARGIN = 32
+"""Cells around a tile from which the first guesses are made in training."""
 
 
 def starts(length: int, size: int, stride: int, *, periodic: bool = False) -> list[int]:
@@ -45,6 +48,43 @@ def starts(length: int, size: int, stride: int, *, periodic: bool = False) -> li
     if places[-1] != length - size:
         places.append(length - size)
     return places
+
+
+def surroundings(
+    start: int, size: int, length: int, margin: int, *, periodic: bool = False
+) -> tuple[IntArray, int]:
+    """Cells of a tile with a margin along one axis, always the same number of them.
+
+    Parameters
+    ----------
+    start, size : int
+        The tile.
+    length : int
+        Cells of the axis.
+    margin : int
+        Cells wanted on either side; at an edge the missing ones are taken from the other.
+    periodic : bool
+
+    Returns
+    -------
+    cells : int array
+        Indices, wrapped where the axis is periodic.
+    offset : int
+        Where the tile begins among them.
+
+    Examples
+    --------
+    >>> surroundings(0, 4, 10, 2)[0].tolist(), surroundings(0, 4, 10, 2)[1]
+    ([0, 1, 2, 3, 4, 5, 6, 7], 0)
+    >>> surroundings(0, 4, 10, 2, periodic=True)[0].tolist()
+    [8, 9, 0, 1, 2, 3, 4, 5]
+    """
+    width = min(length, size + 2 * margin)
+    if periodic and size < length:
+        margin = (width - size) // 2
+        return (start - margin + np.arange(width)) % length, margin
+    first = int(np.clip(start - margin, 0, length - width))
+    return first + np.arange(width), start - first
 
 
 def ramp(size: int, overlap: int) -> FloatArray:

@@ -232,7 +232,7 @@ def _update(
     on_gpu = batch.x.device.type == "cuda"
     with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_gpu):
         objective, loss = denoiser.loss(
-            batch.x, batch.context, batch.query, batch.features, t, generator
+            batch.x, batch.context, batch.query, batch.features, t, generator, batch.offsets
         )
     optimiser.zero_grad(set_to_none=True)
     objective.backward()

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from ._typing import BoolArray, FloatArray
 from .calendar import Clock
-from .denoiser import Denoiser
+from .denoiser import Denoiser, crop
 from .first_guess import first_guesses
 from .partition import Partition
 from .planning import Plan
 from .samplers import SAMPLERS
 from .streaming import Coordinates
+from .tiling import MARGIN, surroundings
 from .transforms import Statistics
 from .withholding import Withheld
 
@@ -71,17 +72,21 @@ class Verification:
         t = sizes.window
         lazy = [packed.isel(series=s, time=slice(a, a + t)) for s, a in places]
         inputs, targets, masks, features = [], [], [], []
+        self.offsets: list[tuple[int, int]] = []
         for (s, a), piece in zip(places, dask.compute(*lazy), strict=True):
             regressors = clock.regressors(statistics.harmonics)[a : a + t]
             values = np.asarray(piece.values, dtype=np.float32)
             z = statistics.forward(values, regressors).transpose(1, 0, 2, 3)
             hidden = _hidden(withheld, s, a, z.shape) & np.isfinite(z)
             for y, x in _tiles(hidden, sizes.tile, rng):
-                inputs.append(np.where(hidden, np.nan, z)[:, :, y][..., x])
+                rows, above = surroundings(y.start, sizes.tile[0], z.shape[2], MARGIN)
+                columns, left = surroundings(x.start, sizes.tile[1], z.shape[3], MARGIN)
+                inputs.append(np.where(hidden, np.nan, z)[:, :, rows][..., columns])
+                self.offsets.append((above, left))
                 targets.append(np.where(hidden, z, 0.0)[:, :, y][..., x])
                 masks.append(hidden[:, :, y][..., x])
-                rows, columns = (np.arange(part.start, part.stop) for part in (y, x))
-                features.append(coordinates(slice(a, a + t), rows, columns))
+                inner = (np.arange(part.start, part.stop) for part in (y, x))
+                features.append(coordinates(slice(a, a + t), *inner))
         self.inputs = torch.from_numpy(np.stack(inputs).astype(np.float32))
         self.targets = torch.from_numpy(np.stack(targets).astype(np.float32))
         self.masks = torch.from_numpy(np.stack(masks).astype(np.float32))
@@ -100,6 +105,8 @@ class Verification:
         observed = torch.isfinite(self.inputs)
         x = torch.where(observed, self.inputs, torch.zeros_like(self.inputs))
         guesses = first_guesses(x, observed.to(x.dtype), periodic=periodic)
+        size = (self.targets.shape[-2], self.targets.shape[-1])
+        guesses = crop(guesses, self.offsets, size)
         total = 0.0
         for c in range(self.targets.shape[1]):
             here = self.masks[:, c] > 0
@@ -148,6 +155,7 @@ class Verification:
                     self.partition,
                     rng,
                     self.density,
+                    self.offsets[k : k + size],
                 )
                 error = out.mean.float().cpu() - self.targets[k : k + size]
                 squared.append(error.square() * self.masks[k : k + size])

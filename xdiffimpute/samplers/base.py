@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
@@ -26,6 +27,7 @@ class Sampler(ABC):
         partition: Partition,
         rng: np.random.Generator,
         density: float | None = None,
+        offsets: Sequence[tuple[int, int]] | None = None,
     ) -> Prediction:
         """Estimate.
 
@@ -36,8 +38,8 @@ class Sampler(ABC):
             Standardised values, zero where not observed.
         observed : Tensor, shape (B, C, T, H, W)
             1 where observed.
-        features : Tensor, shape (B, F, T, H, W)
-            Coordinates.
+        features : Tensor, shape (B, F, T, h, w)
+            Coordinates of the tile.
         partition : Partition
             How contexts were drawn in training.
         rng : numpy.random.Generator
@@ -47,8 +49,11 @@ class Sampler(ABC):
             that the network works in the range it learned (Appendix H.5); ``None`` thins
             by the ratio used in training.
 
+        offsets : sequence of (int, int), optional
+            Where each sample's tile begins, if the values cover more than the tile.
+
         Returns
         -------
         Prediction
-            Mean and variance, each (B, C, T, H, W).
+            Mean and variance of the tile, each (B, C, T, h, w).
         """

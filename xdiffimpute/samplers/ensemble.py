@@ -9,6 +9,8 @@ information that a single context lacks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -42,6 +44,7 @@ class Ensemble(Sampler):
         partition: Partition,
         rng: np.random.Generator,
         density: float | None = None,
+        offsets: Sequence[tuple[int, int]] | None = None,
     ) -> Prediction:
         b = x.shape[0]
         masks = observed.bool().cpu().numpy()
@@ -60,7 +63,9 @@ class Ensemble(Sampler):
         noise = torch.randn(context.shape, generator=generator).to(x)
         x_delta = alpha.to(x) * x.repeat(self.members, 1, 1, 1, 1) + sigma.to(x) * noise
         t = torch.full((self.members * b,), DELTA, device=x.device)
-        out: Prediction = denoiser(x_delta, t, context, features.repeat(self.members, 1, 1, 1, 1))
+        places = None if offsets is None else list(offsets) * self.members
+        repeated = features.repeat(self.members, 1, 1, 1, 1)
+        out: Prediction = denoiser(x_delta, t, context, repeated, places)
         means = out.mean.unflatten(0, (self.members, b))
         variances = out.variance.unflatten(0, (self.members, b))
         return Prediction(means.mean(dim=0), variances.mean(dim=0))

@@ -8,6 +8,8 @@ of the observations themselves, which a context ratio drawn from a range provide
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,7 +33,8 @@ class SinglePass(Sampler):
         partition: Partition,
         rng: np.random.Generator,
         density: float | None = None,
+        offsets: Sequence[tuple[int, int]] | None = None,
     ) -> Prediction:
         t = torch.full((x.shape[0],), DELTA, device=x.device)
-        prediction: Prediction = denoiser(x, t, observed, features)
+        prediction: Prediction = denoiser(x, t, observed, features, offsets)
         return prediction
