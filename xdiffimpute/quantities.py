@@ -26,14 +26,17 @@ def dequantify(ds: xr.Dataset) -> tuple[xr.Dataset, dict[str, Any]]:
     units : dict of str to pint.Unit
         For :func:`requantify`.
     """
-    units = {str(n): v.variable._data.units for n, v in ds.data_vars.items() if _is_quantity(v)}
+    quantities: dict[str, Any] = {
+        str(n): v.variable._data for n, v in ds.data_vars.items() if _is_quantity(v)
+    }
+    units = {name: quantity.units for name, quantity in quantities.items()}
     if not units:
         return ds, units
     plain = {}
     for name, unit in units.items():
         variable = ds[name].variable
         attrs = {**variable.attrs, "units": variable.attrs.get("units", f"{unit:~C}")}
-        data = variable._data.magnitude
+        data = quantities[name].magnitude
         plain[name] = xr.Variable(variable.dims, data, attrs, variable.encoding)
     return ds.assign(plain), units
 

@@ -60,9 +60,11 @@ class Batch:
         """The batch on a device."""
         if device.type == "cpu":
             return self
-        parts = (self.x, self.observed, self.context, self.query, self.features)
-        moved = (part.pin_memory().to(device, non_blocking=True) for part in parts)
-        return Batch(*moved, self.offsets)
+        x, observed, context, query, features = (
+            part.pin_memory().to(device, non_blocking=True)
+            for part in (self.x, self.observed, self.context, self.query, self.features)
+        )
+        return Batch(x, observed, context, query, features, self.offsets)
 
 
 class Coordinates:

@@ -148,7 +148,8 @@ class Statistics:
         c = self.coefficients
         if c.shape[-2:] != (1, 1):
             c = c[:, :, region[0]][..., region[1]]
-        return np.einsum("nr,rchw->nchw", regressors.astype(np.float32), c)
+        values: FloatArray = np.einsum("nr,rchw->nchw", regressors.astype(np.float32), c)
+        return values
 
     def forward(
         self, values: FloatArray, regressors: FloatArray, region: Region = EVERYWHERE

@@ -124,15 +124,15 @@ def _survey(packed: xr.DataArray) -> dict[str, Any]:
     finite = packed.where(np.isfinite(packed))
     jobs = {
         "count": finite.count(dims),
-        "infinite": np.isinf(packed).sum(dims),
+        "infinite": xr.apply_ufunc(np.isinf, packed, dask="allowed").sum(dims),
         "low": finite.min(dims),
         "high": finite.max(dims),
         "mean": finite.mean(dims, dtype=np.float64),
         "square": (finite.astype(np.float64) ** 2).mean(dims),
     }
-    sentinel = {s: (np.abs(packed - s) <= 1e-5 * abs(s)).sum(dims) for s in SENTINELS}
+    sentinel = {s: (abs(packed - s) <= 1e-5 * abs(s)).sum(dims) for s in SENTINELS}
     values, counts = dask.compute(jobs, sentinel)
-    out = {name: np.atleast_1d(np.asarray(value)) for name, value in values.items()}
+    out: dict[str, Any] = {name: np.atleast_1d(np.asarray(value)) for name, value in values.items()}
     out["sentinels"] = {s: np.atleast_1d(np.asarray(v)) for s, v in counts.items()}
     return out
 
