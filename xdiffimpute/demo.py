@@ -118,7 +118,7 @@ def run_demo(
         click.echo(f"  {name}: {rows[-1].seconds:.1f} s", err=True)
     _print_table(rows, truth)
     store, picture = out / "filled.zarr", out / "comparison.png"
-    write_store(filled, str(store), like=str(store))
+    write_store(filled, str(store))
     frame = {"sample": 0, "time": frames // 2}
     best = ", ".join(f"{n} {rows[0].rmse[n]:.3g} {truth[n].attrs['units']}" for n in NAMES)
     comparison(

@@ -28,8 +28,8 @@ __all__ = ["GUESSES", "first_guesses", "pad_field"]
 
 GUESSES = ("membrane", "thin_plate", "temporal")
 
-MEMBRANE_SWEEPS = 8
-PLATE_SWEEPS = 24
+MEMBRANE_SWEEPS = 4
+PLATE_SWEEPS = 12
 DECAY_FRAMES = 2.0
 
 

@@ -137,7 +137,7 @@ def check_output(out: str, location: str, *, overwrite: bool) -> None:
         )
 
 
-def write_store(ds: xr.Dataset, out: str, *, like: str) -> None:
+def write_store(ds: xr.Dataset, out: str, *, like: str | None = None) -> None:
     """Write a dataset, computing it, and give it its name once it is whole.
 
     Parameters
@@ -145,15 +145,15 @@ def write_store(ds: xr.Dataset, out: str, *, like: str) -> None:
     ds : Dataset
     out : str
         Path ending in ``.nc`` or ``.zarr``; replaced if it exists.
-    like : str
-        Where the input came from; a zarr store passes its format and codecs on.
+    like : str, optional
+        Where the input came from, if from a store; a zarr store passes its format and codecs on.
     """
     path = Path(out).absolute()
     with _replacing(path) as temporary:
         if path.suffix == ".nc":
             _for_netcdf(ds).to_netcdf(temporary, engine="netcdf4")
             return
-        source_format = _zarr_format(sources_of(like)[0])
+        source_format = None if like is None else _zarr_format(sources_of(like)[0])
         zarr_format = source_format or 3
         ready = _for_zarr(ds, keep_codecs=source_format is not None)
         with warnings.catch_warnings():

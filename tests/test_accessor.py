@@ -1,0 +1,90 @@
+"""The accessor: what it remembers, what it forgets, and what it says."""
+
+import pickle
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from xdiffimpute.exceptions import ImputeError, NotFittedError
+
+
+@pytest.fixture
+def quick():
+    return {"steps": 1, "progress": False}
+
+
+def test_remembers_on_the_object_and_forgets_elsewhere(gappy, quick):
+    with pytest.raises(NotFittedError, match=r"imputer = ds.impute.fit\(\); ds.impute.fill\(imputer\)"):
+        gappy.impute.fill()
+    imputer = gappy.impute.fit(**quick)
+    xr.testing.assert_identical(
+        gappy.impute.fill().drop_attrs(), gappy.impute.fill(imputer).drop_attrs()
+    )
+    for derived in (gappy.isel(time=slice(0, 9)), gappy.copy(), pickle.loads(pickle.dumps(gappy))):  # noqa: S301
+        with pytest.raises(NotFittedError):
+            derived.impute.fill()
+
+
+def test_a_dataarray_comes_back_with_its_error_and_flag(gappy, quick):
+    imputer = gappy["sst"].impute.fit(**quick)
+    filled = gappy["sst"].impute.fill(imputer)
+    assert isinstance(filled, xr.DataArray) and filled.name == "sst"
+    assert {"sst_standard_error", "sst_imputation_flag"} <= set(filled.coords)
+    xr.testing.assert_identical(
+        filled.reset_coords(drop=True).variable, gappy.impute.fill(imputer)["sst"].variable
+    )
+    nameless = gappy["sst"].rename(None)
+    assert nameless.impute.fill("nearest").name is None
+
+
+def test_observed_is_lazy_and_true_where_observed(gappy, no_compute):
+    with no_compute():
+        lazy = gappy.chunk(time=3).impute.observed()
+    xr.testing.assert_equal(lazy.compute(), gappy.notnull())
+
+
+def test_exposure_is_a_map_in_zero_to_one_and_zero_on_land(gappy):
+    with pytest.warns(UserWarning, match="never observed"):
+        found = gappy.impute.exposure()
+    assert found["sst"].dims == ("lat", "lon")
+    assert float(found["sst"].min()) >= 0 and float(found["sst"].max()) <= 1
+    land = ~gappy["sst"].notnull().any("time")
+    assert (found["sst"].where(land, drop=True).fillna(0) == 0).all()
+    assert (found["sst"].values[~land.values] > 0).all()
+
+
+def test_exposure_warns_of_the_failure_of_figure_1():
+    """Pixels drawn from block gaps: what lies deep in a block is never queried."""
+    rng = np.random.default_rng(0)
+    masks = np.zeros((40, 24, 24), dtype=bool)
+    for mask in masks:
+        for block in rng.choice(9, 5, replace=False):
+            r, c = divmod(int(block), 3)
+            mask[8 * r : 8 * r + 8, 8 * c : 8 * c + 8] = True
+    ds = xr.Dataset({"a": (("time", "lat", "lon"), np.where(masks, rng.normal(size=masks.shape), np.nan))})
+    with pytest.warns(UserWarning):
+        wrong = ds.impute.exposure("pixel")
+    right = ds.impute.exposure("auto")
+    assert right.attrs["partition"] == "block"
+    assert float(right["a"].min()) > 0
+    assert float(wrong["a"].mean()) < 0.5 * float(right["a"].mean())
+
+
+def test_scores_of_baselines_and_networks_have_one_form(gappy, quick):
+    ours = gappy.impute.score(gappy.impute.fit(**quick))
+    theirs = gappy.impute.score("nearest")
+    assert list(ours["imputer"].values) == ["diffusion", "climatology", "linear"]
+    assert list(theirs["imputer"].values) == ["nearest", "climatology", "linear"]
+    for skill in (ours, theirs):
+        assert skill["sst"].attrs["units"] == "degC"
+        assert (skill["sst"].sel(metric="rmse") > 0).all()
+        assert float(skill["sst"].sel(imputer="linear", metric="rmse")) < 1.0
+
+
+def test_wrong_arguments(gappy, quick):
+    imputer = gappy.impute.fit(**quick)
+    with pytest.raises(ImputeError, match="members= are for a fitted network"):
+        gappy.impute.fill("nearest", members=3)
+    with pytest.raises(ImputeError, match=r"unexpected arguments \['radius'\]"):
+        gappy.impute.fill(imputer, radius=3)

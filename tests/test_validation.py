@@ -1,0 +1,143 @@
+"""Every bad input is refused before any training, with a way out in the message."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from xdiffimpute.exceptions import AxesError, CompatibilityError, DataError, ImputeError
+
+
+def fit(ds, **options):
+    return ds.impute.fit(**({"steps": 1, "progress": False} | options))
+
+
+def test_all_missing(gappy):
+    with pytest.raises(DataError, match=r"'sst' has no observed value at all; leave it out"):
+        fit(gappy.where(False))
+
+
+def test_nothing_missing(gappy):
+    whole = gappy.fillna(10.0)
+    with pytest.raises(DataError, match=r"nothing is missing in \['sst'\].*hide cells first"):
+        fit(whole)
+    for method in ("nearest", "climatology"):
+        assert whole.impute.fill(method).identical(whole)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_infinities(gappy, lazy):
+    gappy["sst"].values[3, 4, 5] = np.inf
+    ds = gappy.chunk(time=4) if lazy else gappy
+    with pytest.raises(DataError, match=r"'sst' holds 1 infinite values; make them missing with"):
+        fit(ds)
+    with pytest.raises(DataError, match="infinite"):
+        ds.impute.fill("nearest")
+
+
+@pytest.mark.parametrize("sentinel", [-999.0, -9999.0, 1e20, 1e34, 9.96921e36, 9999.0])
+def test_sentinels(gappy, sentinel):
+    gappy["sst"].values[:, 3, 3] = sentinel
+    with pytest.raises(DataError, match=r"'sst' seems to hold undecoded fill values: .*20 times"):
+        fit(gappy)
+
+
+def test_a_plausible_value_is_no_sentinel(gappy):
+    pressure = gappy * 0 + 9990 + 10 * np.sin(np.arange(20))[:, None, None].astype("float32")
+    pressure["sst"].values[2] = np.where(np.isnan(pressure["sst"].values[2]), np.nan, 9999.0)
+    assert pressure.impute.fill("climatology")["sst"].notnull().any()
+
+
+def test_no_horizontal_axes():
+    ds = xr.Dataset({"a": (("time", "station"), np.ones((4, 3)))})
+    with pytest.raises(AxesError, match=r"no y or x axis found.*'time', 'station'.*y='row'"):
+        fit(ds)
+
+
+def test_non_numeric_variables_are_skipped_and_named(gappy, caplog):
+    ds = gappy.assign(
+        quality=gappy["sst"].notnull().astype("U5"), when=gappy["time"] + 0 * gappy["lat"].astype("m8[s]")
+    )
+    with caplog.at_level("INFO", logger="xdiffimpute"):
+        filled = ds.impute.fill("nearest")
+    assert "quality" in caplog.text and "when" in caplog.text
+    assert filled["quality"].identical(ds["quality"])
+    with pytest.raises(DataError, match=r"must be floating-point.*astype\('float32'\)"):
+        ds.impute.fill("nearest", variables=["quality"])
+
+
+def test_too_few_cells(gappy):
+    few = gappy.where(gappy["sst"] > gappy["sst"].quantile(0.9985))
+    with pytest.raises(DataError, match=r"is observed at \d cells, too few to split into context"):
+        fit(few)
+
+
+@pytest.mark.parametrize(
+    ("dim", "values", "message"),
+    [
+        ("lat", [0, 1, 2, 2, 3, 4, 5, 6, 7.0], r"'lat' repeats values.*drop_duplicates\('lat'\)"),
+        ("lon", [0, 1, 5, 3, 4, 2, 6, 7, 8, 9, 10.0], r"'lon' is not monotonic.*sortby\('lon'\)"),
+    ],
+)
+def test_bad_coordinates(gappy, dim, values, message):
+    with pytest.raises(AxesError, match=message):
+        fit(gappy.assign_coords({dim: values}))
+
+
+def test_bad_times(gappy):
+    with pytest.raises(AxesError, match=r"'time' is not in order; sort it with ds.sortby"):
+        fit(gappy.isel(time=slice(None, None, -1)))
+    twice = gappy.isel(time=[0, 1, 1, 2, 3, 4])
+    with pytest.raises(AxesError, match=r"'time' repeats 2005-03-02.*drop_duplicates\('time'\)"):
+        fit(twice)
+
+
+def test_two_grids(gappy):
+    other = gappy["sst"].rename(lat="latitude", lon="longitude").isel(latitude=slice(0, 5))
+    with pytest.raises(AxesError, match=r"'sst' is on the grid.*'coarse' on.*variables=\['sst'\]"):
+        fit(gappy.assign(coarse=other))
+
+
+@pytest.fixture
+def imputer(gappy):
+    return fit(gappy, statistics="variable")
+
+
+def test_other_variables(gappy, imputer):
+    with pytest.raises(CompatibilityError, match=r"fitted on \['sst'\].*rename them with"):
+        imputer.fill(gappy.rename(sst="analysed_sst"))
+
+
+def test_other_units(gappy, imputer):
+    gappy["sst"].attrs["units"] = "kg"
+    with pytest.raises(CompatibilityError, match=r"'kg'.*'degC'.*no conversion"):
+        imputer.fill(gappy)
+
+
+def test_other_spacing(gappy, imputer):
+    with pytest.raises(CompatibilityError, match=r"grid spacing of \(0\.5, 0\.5\).*regrid them"):
+        imputer.fill(gappy.isel(lat=slice(None, None, 2)))
+
+
+def test_units_that_can_be_converted_are(gappy, imputer):
+    kelvin = gappy.copy(deep=True)
+    kelvin["sst"] = gappy["sst"] + np.float32(273.15)
+    kelvin["sst"].attrs = {**gappy["sst"].attrs, "units": "K"}
+    a, b = imputer.fill(gappy)["sst"], imputer.fill(kelvin)["sst"]
+    np.testing.assert_allclose(a + 273.15, b, atol=1e-3)
+    assert b.attrs["units"] == "K"
+
+
+def test_unknown_names(gappy):
+    for call, near in [
+        (lambda: gappy.impute.fill("biharmonics"), "Did you mean 'biharmonic'"),
+        (lambda: fit(gappy, partition="blocks"), "Did you mean 'block'"),
+        (lambda: fit(gappy, statistics="monthly"), "not one of 'auto'"),
+        (lambda: fit(gappy, size="huge"), "small"),
+        (lambda: fit(gappy, time="t"), "time='t' is not a dimension"),
+        (lambda: fit(gappy, variables=["chl"]), r"\['chl'\] are not in the data"),
+        (lambda: fit(gappy, extra_dims="levels"), "'series' or 'channels'"),
+        (lambda: fit(gappy, log=["sst"], steps=1) if gappy.update({"sst": -gappy["sst"]}) else 0,
+         "a logarithm needs values of zero or more"),
+    ]:  # fmt: skip
+        with pytest.raises(ImputeError, match=near):
+            call()
