@@ -15,7 +15,7 @@ def quick():
 
 
 def test_remembers_on_the_object_and_forgets_elsewhere(gappy, quick):
-    with pytest.raises(NotFittedError, match=r"imputer = ds.impute.fit\(\); ds.impute.fill\(imputer\)"):
+    with pytest.raises(NotFittedError, match=r"imputer = ds.impute.fit\(\); ds.impute.fill"):
         gappy.impute.fill()
     imputer = gappy.impute.fit(**quick)
     xr.testing.assert_identical(
@@ -62,13 +62,15 @@ def test_exposure_warns_of_the_failure_of_figure_1():
         for block in rng.choice(9, 5, replace=False):
             r, c = divmod(int(block), 3)
             mask[8 * r : 8 * r + 8, 8 * c : 8 * c + 8] = True
-    ds = xr.Dataset({"a": (("time", "lat", "lon"), np.where(masks, rng.normal(size=masks.shape), np.nan))})
-    with pytest.warns(UserWarning):
+    values = np.where(masks, rng.normal(size=masks.shape), np.nan)
+    ds = xr.Dataset({"a": (("time", "lat", "lon"), values)})
+    with pytest.warns(UserWarning, match="quer"):
         wrong = ds.impute.exposure("pixel")
     right = ds.impute.exposure("auto")
     assert right.attrs["partition"] == "block"
     assert float(right["a"].min()) > 0
-    assert float(wrong["a"].mean()) < 0.5 * float(right["a"].mean())
+    deep = {"lat": [3, 4, 11, 12, 19, 20], "lon": [3, 4, 11, 12, 19, 20]}
+    assert float(wrong["a"].isel(deep).mean()) < 0.3 * float(right["a"].isel(deep).mean())
 
 
 def test_scores_of_baselines_and_networks_have_one_form(gappy, quick):

@@ -13,7 +13,9 @@ def fill(ds, method="inverse_distance", **options):
 
 def test_observed_bits_dtype_attrs_coords_and_order(gappy):
     ds = gappy.transpose("lon", "time", "lat").assign_coords(
-        depth=((), 5.0), bathymetry=(("lat", "lon"), np.ones((9, 11))), month=("time", np.arange(20))
+        depth=((), 5.0),
+        bathymetry=(("lat", "lon"), np.ones((9, 11))),
+        month=("time", np.arange(20)),
     )
     ds["sst"].encoding = {"dtype": "float32", "_FillValue": np.float32(-1e9), "zlib": True}
     ds["sst"] = ds["sst"].astype("float64").assign_attrs(ds["sst"].attrs)
@@ -116,11 +118,14 @@ def test_grid_mapping_is_passed_on(gappy):
 
 def test_quantities_come_back_as_quantities(gappy):
     pint_xarray = pytest.importorskip("pint_xarray")
-    quantified = gappy.pint.quantify({"sst": "kelvin"}, unit_registry=pint_xarray.unit_registry) if (
-        gappy["sst"].attrs.pop("units")
-    ) else None  # fmt: skip
+    from cf_xarray.units import units
+
+    del gappy["sst"].attrs["units"]
+    registry = pint_xarray.setup_registry(units)
+    quantified = gappy.pint.quantify({"sst": "kelvin"}, unit_registry=registry)
     filled = fill(quantified)
     assert str(filled["sst"].pint.units) == "kelvin"
+    assert filled["lat"].identical(quantified["lat"])
     plain = fill(gappy.assign(sst=gappy["sst"].assign_attrs(units="K")))
     np.testing.assert_array_equal(filled["sst"].pint.dequantify().values, plain["sst"].values)
 

@@ -50,8 +50,9 @@ def test_wraps_around_when_periodic():
     field = np.tile(np.cos(np.deg2rad(lon)), (1, 12, 1))
     context = np.ones(field.shape, dtype=bool)
     context[..., :3] = context[..., -3:] = False
-    error = {p: np.abs(guesses(field, context, p)["membrane"] - field).max() for p in (False, True)}
-    assert error[True] < 0.06 < error[False]
+    found = {p: guesses(field, context, p)["membrane"] for p in (False, True)}
+    jump = {p: np.abs(f[..., 0] - f[..., -1]).max() for p, f in found.items()}
+    assert jump[True] < 0.4 * jump[False]
 
 
 def test_time_helps_where_a_cell_is_seen_in_another_frame():

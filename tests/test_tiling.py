@@ -15,7 +15,7 @@ def test_every_cell_is_covered(length, size, periodic, data):
     for start in starts(length, size, min(stride, size), periodic=periodic):
         index = start + np.arange(size)
         if not periodic:
-            assert 0 <= index[0] and index[-1] < length
+            assert index[0] >= 0 and index[-1] < length
         covered[index % length] += 1
     assert covered.min() >= 1
 

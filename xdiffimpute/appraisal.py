@@ -18,7 +18,7 @@ from .quantities import dequantify
 from .recognition import resolve
 from .scoring import score
 from .survey import sample_masks
-from .validation import check_dataset
+from .validation import check_dataset, check_values
 from .withholding import withhold
 
 __all__ = ["exposure_map", "score_baseline"]
@@ -56,9 +56,9 @@ def exposure_map(
     plain, _ = dequantify(ds)
     spec = FieldSpec.from_dataset(plain, **options)
     check_dataset(plain, spec)
-    frames = spec.pack(plain).sizes["time"]
-    width = min(frames, window or 5)
-    masks = sample_masks(spec.pack(plain), width)
+    packed = spec.pack(plain)
+    width = min(packed.sizes["time"], window or 5)
+    masks = sample_masks(packed, width)
     seen: BoolArray = np.any(masks, axis=(0, 1))
     chosen, _ = resolve(partition, masks, seen)
     found = exposure(chosen, masks, seen, np.random.default_rng(seed), width)
@@ -111,9 +111,10 @@ def score_baseline(
         See :func:`xdiffimpute.scoring.skill_table`.
     """
     plain, _ = dequantify(ds)
-    spec = FieldSpec.from_dataset(plain)
+    spec = FieldSpec.from_dataset(plain, **baseline.layout)
     check_dataset(plain, spec)
     packed = spec.pack(plain)
+    check_values(packed, spec, for_fit=True)
     masks = sample_masks(packed, min(window, packed.sizes["time"]))
     seen: BoolArray = np.any(masks, axis=(0, 1))
     partition, _ = resolve("auto", masks, seen)

@@ -23,6 +23,7 @@ __all__ = ["FLAGS", "assemble"]
 log = logging.getLogger("xdiffimpute")
 
 FLAGS = ("observed", "imputed", "not_imputed")
+EDGE = 8  # fill values this near an end of the integers shorten their range
 
 ENCODING_KEPT = ("zlib", "complevel", "shuffle", "chunksizes", "compressors", "chunks")
 
@@ -79,16 +80,18 @@ def assemble(
         filled = estimate.where(fillable).astype(source.dtype)
         if source.encoding.get("dtype") is not None:
             filled = _within_packing(filled, source.encoding)
-        out = source.fillna(filled).transpose(*source.dims)
+        out = source.fillna(filled).transpose(*source.dims).astype(source.dtype)
         out.attrs, out.encoding = dict(source.attrs), dict(source.encoding)
-        flag = _flag(source, out)
+        flag = _flag(source, out, ds.get(f"{name}_imputation_flag"))
         companions = {f"{name}_imputation_flag": _describe_flag(flag, source, name)}
         if errors is not None:
             error = errors[name].where(source.isnull(), 0.0).where(out.notnull())
             companions = {
                 f"{name}_standard_error": _describe_error(error, source, name)
             } | companions
-        listed = [*str(source.attrs.get("ancillary_variables", "")).split(), *companions]
+        before = out.encoding.pop("ancillary_variables", "")  # by decode_coords="all"
+        before = source.attrs.get("ancillary_variables", before)
+        listed = [*str(before).split(), *companions]
         out.attrs["ancillary_variables"] = " ".join(dict.fromkeys(listed))
         new |= {name: out, **companions}
     result = ds.assign({name: field.variable for name, field in new.items()})
@@ -122,13 +125,26 @@ def _without_units(ds: xr.Dataset, spec: FieldSpec) -> xr.Dataset:
 
 
 def _where(where: xr.DataArray, source: xr.DataArray) -> xr.DataArray:
+    if not isinstance(where, xr.DataArray) or where.dtype != bool:
+        kind = f"a DataArray of {where.dtype}" if isinstance(where, xr.DataArray) else type(where)
+        raise CompatibilityError(
+            f"where= is {kind}; give a boolean DataArray on dims of "
+            f"{list(map(str, source.dims))}, such as ds[{source.name!r}].notnull().any('time')"
+        )
     extra = [d for d in where.dims if d not in source.dims]
     if extra:
         raise CompatibilityError(
             f"where= has the dims {list(map(str, where.dims))}, of which {source.name!r} lacks "
             f"{extra}; give a boolean DataArray on dims of {list(map(str, source.dims))}"
         )
-    return where.astype(bool)
+    try:
+        xr.align(where, source, join="exact")
+    except ValueError as error:
+        raise CompatibilityError(
+            f"where= lies on other coordinates than {source.name!r} ({error}); select the same "
+            "cells, or bring it onto them with where.reindex_like(ds, fill_value=False)"
+        ) from error
+    return where
 
 
 def _within_packing(filled: xr.DataArray, encoding: dict[str, Any]) -> xr.DataArray:
@@ -136,20 +152,33 @@ def _within_packing(filled: xr.DataArray, encoding: dict[str, Any]) -> xr.DataAr
     kind = np.dtype(encoding["dtype"])
     if not np.issubdtype(kind, np.integer):
         return filled
+    if str(encoding.get("_Unsigned", "")).lower() == "true":
+        kind = np.dtype(f"u{kind.itemsize}")
     scale = float(encoding.get("scale_factor", 1.0))
     offset = float(encoding.get("add_offset", 0.0))
+    given = [encoding.get(k) for k in ("_FillValue", "missing_value")]
+    fills = {int(np.array(f).astype(kind)) for f in given if f is not None and np.isfinite(f)}
     info = np.iinfo(kind)
-    fills = [encoding.get(k) for k in ("_FillValue", "missing_value")]
-    low, high = info.min, info.max
-    low += int(any(f is not None and int(f) == info.min for f in fills))
-    high -= int(any(f is not None and int(f) == info.max for f in fills))
+    low = max([f for f in fills if f < info.min + EDGE] + [info.min - 1]) + 1
+    high = min([f for f in fills if f > info.max - EDGE] + [info.max + 1]) - 1
     ends = sorted((low * scale + offset, high * scale + offset))
-    return filled.clip(*ends, keep_attrs=True)
+    slack = min(4.0 * np.finfo(filled.dtype).eps * max(map(abs, ends)), 0.5 * (ends[1] - ends[0]))
+    inside = filled.clip(ends[0] + slack, ends[1] - slack, keep_attrs=True)
+    for fill in fills:  # a number that would be packed as "missing" takes the one beside it
+        if low < fill < high:
+            beside = np.asarray((fill + 1) * scale + offset, dtype=filled.dtype)[()]
+            inside = inside.where(np.rint((inside - offset) / scale) != fill, beside)
+    return inside
 
 
-def _flag(source: xr.DataArray, out: xr.DataArray) -> xr.DataArray:
+def _flag(
+    source: xr.DataArray, out: xr.DataArray, before: xr.DataArray | None
+) -> xr.DataArray:
+    """0 observed, 1 imputed, 2 not imputed; what an earlier fill imputed stays imputed."""
     flag = source.isnull().astype(np.int8) + out.isnull().astype(np.int8)
-    return flag.astype(np.int8)
+    if before is not None and before.attrs.get("flag_meanings") == " ".join(FLAGS):
+        flag = flag.where((flag != 0) | (before != FLAGS.index("imputed")), 1)
+    return flag.transpose(*source.dims).astype(np.int8)
 
 
 def _describe_flag(flag: xr.DataArray, source: xr.DataArray, name: str) -> xr.DataArray:
@@ -177,7 +206,7 @@ def _finish(
     field: xr.DataArray, source: xr.DataArray, attrs: dict[str, Any], modifier: str
 ) -> xr.DataArray:
     standard_name = str(source.attrs.get("standard_name", "")).split(" ")[0]
-    if standard_name:
+    if standard_name not in ("", "unknown"):
         attrs = {"standard_name": f"{standard_name} {modifier}", **attrs}
     if "grid_mapping" in source.attrs:
         attrs["grid_mapping"] = source.attrs["grid_mapping"]

@@ -17,8 +17,10 @@ __all__ = ["Axes", "find_axes"]
 
 NAMES = {
     "time": ("time", "valid_time", "t", "date", "time_counter"),
-    "y": ("lat", "latitude", "y", "rlat", "nav_lat", "j", "nj", "ny", "yc", "south_north", "northing"),
-    "x": ("lon", "longitude", "x", "rlon", "nav_lon", "i", "ni", "nx", "xc", "west_east", "easting"),
+    "y": ("lat", "latitude", "y", "rlat", "nav_lat", "j", "nj", "ny", "yc", "south_north",
+          "northing"),
+    "x": ("lon", "longitude", "x", "rlon", "nav_lon", "i", "ni", "nx", "xc", "west_east",
+          "easting"),
 }  # fmt: skip
 CF_KEYS = {"time": ("T", "time"), "y": ("Y", "latitude"), "x": ("X", "longitude")}
 
@@ -65,7 +67,13 @@ def find_axes(
                 f"{axis}={name!r} is not a dimension of the data; the dimensions are "
                 f"{_listed(ds.dims)}"
             )
-        found[axis] = name or _by_attributes(ds, axis) or curved.get(axis) or _by_name(ds, axis)
+        found[axis] = (
+            name
+            or _by_attributes(ds, axis)
+            or curved.get(axis)
+            or _by_name(ds, axis)
+            or (_by_dtype(ds) if axis == "time" else None)
+        )
     missing = [axis for axis in ("y", "x") if found[axis] is None]
     if missing:
         raise AxesError(
@@ -113,6 +121,18 @@ def _by_name(ds: xr.Dataset, axis: str) -> str | None:
         if name in lower:
             return lower[name]
     return None
+
+
+def _by_dtype(ds: xr.Dataset) -> str | None:
+    """The one dimension whose coordinate holds dates, whatever its name."""
+    dates = [str(d) for d in ds.dims if d in ds.coords and _holds_dates(ds[d])]
+    return dates[0] if len(dates) == 1 else None
+
+
+def _holds_dates(coordinate: xr.DataArray) -> bool:
+    if coordinate.dtype.kind == "M":
+        return True
+    return coordinate.size > 0 and hasattr(coordinate.values[0], "calendar")
 
 
 def _listed(dims: object) -> str:

@@ -93,9 +93,9 @@ def read_clock(ds: xr.Dataset, time: str | None) -> Clock:
             f"the time coordinate {time!r} holds missing times; drop them with "
             f"ds.sel({time}=ds[{time!r}].notnull())"
         )
-    labels = values.astype(str).values
+    labels = _labels(values)
     if not (values.dtype.kind == "M" or hasattr(values.values[0], "calendar")):
-        numbers = values.values.astype(float)
+        numbers = _numbers(values)
         return Clock(numbers - numbers[0], np.zeros(size), np.zeros(size), labels)
     day_phase = (
         values.dt.hour.values / 24.0 + values.dt.minute.values / 1440.0
@@ -111,6 +111,28 @@ def read_clock(ds: xr.Dataset, time: str | None) -> Clock:
         length = np.array([_days_in_year(moment) for moment in values.values])
     year_phase = (values.dt.dayofyear.values - 1.0 + day_phase) / length
     return Clock(np.asarray(days, float), np.minimum(year_phase, 1.0 - 1e-9), day_phase, labels)
+
+
+def _labels(values: xr.DataArray) -> AnyArray:
+    """Times as text that does not depend on the unit in which they are stored."""
+    if values.dtype.kind == "M":
+        return np.datetime_as_string(values.values.astype("datetime64[us]"))
+    if values.dtype.kind == "m":
+        return values.values.astype("timedelta64[us]").astype(str)
+    return np.array([str(value) for value in values.values])
+
+
+def _numbers(values: xr.DataArray) -> FloatArray:
+    """Elapsed days: of lead times, or numbers as they are."""
+    if values.dtype.kind == "m":
+        days: FloatArray = values.values / np.timedelta64(1, "s") / 86400.0
+        return days
+    if values.dtype.kind not in "iufb":
+        raise AxesError(
+            f"the time coordinate {values.name!r} holds {values.dtype}, neither times nor numbers; "
+            f"convert it with ds.assign_coords({values.name}=pd.to_datetime(ds[{values.name!r}]))"
+        )
+    return np.asarray(values.values, dtype=float)
 
 
 def _days_in_year(moment: object) -> float:

@@ -135,7 +135,7 @@ class FieldSpec:
         DataError
             If there is nothing to fill.
         """
-        axes = find_axes(ds, time=time, y=y, x=x)
+        axes = find_axes(_considered(ds, variables), time=time, y=y, x=x)
         chosen, skipped = _choose_variables(ds, axes, variables)
         if axes.time is not None and not any(axes.time in ds[n].dims for n in chosen):
             axes = Axes(None, axes.y, axes.x)
@@ -197,7 +197,7 @@ class FieldSpec:
             factor, offset = self._to_spec(ds, channel.variable)
             if (factor, offset) != (1.0, 0.0):
                 data = data * factor + offset
-            layers.append(data.astype(np.float32))
+            layers.append(_in_single(data))
         stack = da.stack if any(isinstance(layer, da.Array) for layer in layers) else np.stack
         labels = [channel.label for channel in self.channels]
         return xr.DataArray(stack(layers, axis=2), dims=PACKED, coords={"channel": labels})
@@ -263,20 +263,11 @@ class FieldSpec:
         if missing:
             raise CompatibilityError(
                 f"the imputer was fitted on {names}, and {missing} are not among the variables "
-                f"{list(map(str, ds.data_vars))}; rename them with ds.rename(...) or fit on these data"
+                f"{list(map(str, ds.data_vars))}; rename them with ds.rename(...), or "
+                "fit on these data"
             )
-        for d in (
-            *self._time_dims(),
-            self.axes.y,
-            self.axes.x,
-            *self.series_dims,
-            *self.channel_dims,
-        ):
-            if d not in ds.dims:
-                raise CompatibilityError(
-                    f"the imputer was fitted on data with a dimension {d!r}, these have "
-                    f"{list(map(str, ds.dims))}; rename it with ds.rename(...)"
-                )
+        for name in names:
+            self._check_dims(ds, name)
         for name in names:
             self._to_spec(ds, name)
         other = read_grid(ds, self.axes.y, self.axes.x)
@@ -284,6 +275,29 @@ class FieldSpec:
             raise CompatibilityError(
                 f"the imputer was fitted at a grid spacing of {self.grid.spacing} (y, x), these "
                 f"data have {other.spacing}; regrid them, or fit on these data"
+            )
+
+    def _check_dims(self, ds: xr.Dataset, name: str) -> None:
+        """Refuse other dims than those of the fit, or another number of channels."""
+        extra = {d: k for c in self.channels if c.variable == name for d, k in c.position}
+        wanted = {*self.series_dims, *self._time_dims(), self.axes.y, self.axes.x, *extra}
+        have = set(map(str, ds[name].dims))
+        if wanted != have:
+            raise CompatibilityError(
+                f"the imputer was fitted on {name!r} with the dims {sorted(wanted)}, here it has "
+                f"{sorted(have)}; rename them with ds.rename(...), select with ds.isel(...), or "
+                "fit on these data"
+            )
+        for d, last in extra.items():
+            if ds.sizes[d] != last + 1:
+                raise CompatibilityError(
+                    f"the imputer was fitted on {last + 1} positions of {d!r} as channels, these "
+                    f"data have {ds.sizes[d]}; select the same with ds.isel({d}=...)"
+                )
+        if not np.issubdtype(ds[name].dtype, np.floating):
+            raise CompatibilityError(
+                f"{name!r} holds {ds[name].dtype}, which cannot be missing; convert it with "
+                f"ds[{name!r}].astype('float32')"
             )
 
     def _time_dims(self) -> tuple[str, ...]:
@@ -320,20 +334,53 @@ class FieldSpec:
         )
 
 
+def _in_single(data: Any) -> Any:
+    """In float32, lazily; what does not fit becomes infinite, and is refused as such."""
+    if isinstance(data, da.Array):
+        return data.map_blocks(_in_single, dtype=np.float32, meta=np.empty((0,) * data.ndim, "f4"))
+    with np.errstate(over="ignore"):
+        return data.astype(np.float32)
+
+
+def _considered(ds: xr.Dataset, variables: Sequence[str] | None) -> xr.Dataset:
+    """The part of a dataset whose axes are looked for."""
+    if variables is None:
+        return ds
+    names = [variables] if isinstance(variables, str) else list(variables)
+    absent = [n for n in names if n not in ds.data_vars]
+    if absent or not names:
+        raise DataError(
+            f"variables={names}: {absent} are not in the data, which hold "
+            f"{list(map(str, ds.data_vars))}; choose one or more of them"
+        )
+    return ds[names]
+
+
+def _companions(ds: xr.Dataset) -> set[str]:
+    """Variables that describe others: bounds, cell measures, ancillary variables, coordinates."""
+    found: set[str] = set()
+    for variable in ds.variables.values():
+        for key in ("bounds", "climatology", "ancillary_variables", "cell_measures"):
+            words = variable.attrs.get(key, variable.encoding.get(key, ""))
+            found |= {word for word in str(words).split() if not word.endswith(":")}
+    places = ("latitude", "longitude", "grid_latitude", "grid_longitude")
+    return found | {
+        str(n)
+        for n, v in ds.data_vars.items()
+        if v.attrs.get("standard_name") in places
+        or v.attrs.get("units") in ("degrees_north", "degrees_east")
+    }
+
+
 def _choose_variables(
     ds: xr.Dataset, axes: Axes, variables: Sequence[str] | None
 ) -> tuple[list[str], list[str]]:
     """Names to fill, and names left alone."""
     if variables is not None:
         names = [variables] if isinstance(variables, str) else list(variables)
-        absent = [n for n in names if n not in ds.data_vars]
-        if absent:
-            raise DataError(
-                f"variables={names}: {absent} are not in the data, which hold "
-                f"{list(map(str, ds.data_vars))}"
-            )
     else:
-        names = [str(n) for n in ds.data_vars]
+        companions = _companions(ds)
+        names = [str(n) for n in ds.data_vars if n not in companions]
     has_time = axes.time is not None and any(
         axes.time in ds[n].dims and {axes.y, axes.x} <= set(ds[n].dims) for n in names
     )
@@ -367,8 +414,8 @@ def _refuse_two_grids(ds: xr.Dataset, names: list[str], others: list[str], axes:
         if (theirs.y, theirs.x) != (axes.y, axes.x):
             raise AxesError(
                 f"{names[0]!r} is on the grid ({axes.y}, {axes.x}) and {other!r} on "
-                f"({theirs.y}, {theirs.x}); learn one grid at a time, with variables=[{names[0]!r}], "
-                "or regrid"
+                f"({theirs.y}, {theirs.x}); learn one grid at a time, with "
+                f"variables=[{names[0]!r}], or regrid"
             )
 
 

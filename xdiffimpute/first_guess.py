@@ -15,7 +15,8 @@ training loss converges to (Theorem 1).
 References
 ----------
 Briggs, "Machine contouring using minimum curvature", Geophysics 39 (1974), doi:10.1190/1.1440410.
-Brandt, "Multi-level adaptive solutions", Math. Comp. 31 (1977), doi:10.1090/S0025-5718-1977-0431719-X.
+Brandt, "Multi-level adaptive solutions", Math. Comp. 31 (1977),
+doi:10.1090/S0025-5718-1977-0431719-X.
 """
 
 from __future__ import annotations

@@ -56,12 +56,16 @@ class Grid:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Grid) or self.shape != other.shape:
             return False
-        pairs = ((self.y, other.y), (self.x, other.x))
-        if any((a is None) != (b is None) for a, b in pairs):
-            return False
-        return all(
-            np.allclose(a, b, atol=1e-6) for a, b in pairs if a is not None and b is not None
+        pairs = (
+            (self.y, other.y),
+            (self.x, other.x),
+            (self.latitude, other.latitude),
+            (self.longitude, other.longitude),
         )
+        return all(_same_places(a, b) for a, b in pairs)
+
+    def __hash__(self) -> int:
+        return hash(self.shape)
 
     def same_spacing(self, other: Grid) -> bool:
         """Whether steps agree to a thousandth; grids without coordinates need the same shape."""
@@ -155,6 +159,17 @@ def _named(ds: xr.Dataset, kind: str, y: str, x: str) -> FloatArray | None:
             field = np.asarray(values.transpose(y, x).values, dtype=np.float64)
             return field if np.isfinite(field).all() else None
     return None
+
+
+def _same_places(a: FloatArray | None, b: FloatArray | None) -> bool:
+    """Whether coordinates agree to a hundredth of a cell, or to what float32 can hold."""
+    if a is None or b is None:
+        return a is b
+    steps = [np.abs(np.diff(a, axis=k)) for k in range(a.ndim) if a.shape[k] > 1]
+    moving = [s[s > 0] for s in steps if (s > 0).any()]
+    cell = min((float(np.median(s)) for s in moving), default=0.0)
+    tolerance = max(0.01 * cell, 4e-7 * float(np.abs(a).max(initial=0.0)))
+    return bool((np.abs(a - b) <= tolerance).all())
 
 
 def _outer(lat: FloatArray, lon: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -1,16 +1,24 @@
-"""Maps of truth, gaps, fill, error and standard error, side by side."""
+"""Maps of truth, gaps, fill, error and standard error, side by side.
+
+Values share one scale in a row, so that truth, observations and fill compare by eye; error and
+standard error share another, so that the one can be judged as an estimate of the other.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from ._typing import FloatArray
-from .exceptions import ImputeError
+from ._typing import BoolArray, FloatArray
+from .axes import find_axes
+from .exceptions import AxesError, ImputeError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +26,72 @@ if TYPE_CHECKING:
 
 __all__ = ["comparison"]
 
-MISSING = "#d9d9d9"
-INK = "#222222"
+INK, FAINT = "#222222", "#8a8a8a"
+UNSEEN: dict[str, Any] = {
+    "facecolor": "#ececec",
+    "edgecolor": "#c4c4c4",
+    "hatch": "////",
+    "linewidth": 0.0,
+}
+EMPTY, KEPT = "#b4b4b4", "#f7f7f7"
+VALUES = ("truth", "observed", "filled")
+HEADINGS = {"error": "error (filled − truth)"}
+# cmocean's maps, and matplotlib's nearest where it is not installed.
+MAPS = {"balance": "RdBu_r", "curl": "PiYG", "thermal": "viridis", "matter": "RdPu"}
+UNITS = {
+    "degrees_east": "°E", "degrees_north": "°N", "degree_east": "°E", "degree_north": "°N",
+    "degc": "°C", "degree_celsius": "°C", "degrees_celsius": "°C", "celsius": "°C", "1": "",
+}  # fmt: skip
+PANEL = 2.3  # inches, of a square panel
+SPECKLED = 3.0  # edges of gaps longer than this many rows and columns would only hide the map
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Where the cells of a dim begin and end, in which units."""
+
+    edges: FloatArray
+    name: str
+    units: str
+
+
+@dataclass(frozen=True)
+class _Field:
+    """One variable: its maps by column, with their scales, and its gaps."""
+
+    name: str
+    title: str
+    units: str
+    maps: dict[str, FloatArray]
+    gaps: BoolArray
+
+    @property
+    def outlined(self) -> bool:
+        """Gaps are few and large enough for their edges to be drawn."""
+        sides = sum(np.count_nonzero(np.diff(self.gaps, axis=axis)) for axis in (0, 1))
+        return bool(0 < sides < SPECKLED * sum(self.gaps.shape))
+
+    def style(self, column: str) -> dict[str, Any]:
+        """Colour map and limits of a column."""
+        if column in VALUES:
+            low, high = _range([self.maps[c] for c in VALUES if c in self.maps], 0.002)
+            if low < 0 < high and min(-low, high) > 0.3 * max(-low, high):
+                most = max(-low, high)
+                return {"cmap": _map("balance"), "vmin": -most, "vmax": most}
+            return {"cmap": _map("thermal"), "vmin": low, "vmax": high}
+        _, most = _range([np.abs(v) for c, v in self.maps.items() if c not in VALUES], 0.005)
+        if column == "error":
+            return {"cmap": _map("curl"), "vmin": -most, "vmax": most}
+        return {"cmap": _map("matter"), "vmin": 0.0, "vmax": most}
+
+    def caption(self, column: str) -> str:
+        """What a colour bar shows, in which units; of errors, how large they are."""
+        if column in VALUES:
+            return _with_units(self.title, self.units)
+        found = self.maps[column][np.isfinite(self.maps[column])]
+        what = "RMSE" if column == "error" else "root mean square"
+        size = f"{what} {np.sqrt(np.mean(found**2)):.3g} {self.units}" if found.size else ""
+        return size.strip() or self.units
 
 
 def comparison(
@@ -42,17 +114,32 @@ def comparison(
     variables : sequence of str, optional
         Default: those with a flag in ``filled``.
     title : str
+        Above all panels.
     path : path, optional
-        Where to save a PNG of 150 dots an inch.
+        Where to save the picture, at 200 dots an inch; its ending decides the format.
 
     Returns
     -------
     matplotlib.figure.Figure
+        Its panels come first among its axes, row by row, and are labelled
+        ``"{variable}: {column}"``; the colour bars follow.
 
     Raises
     ------
     ImputeError
-        If matplotlib is missing or a variable has not two dimensions.
+        If matplotlib is missing, or a variable is absent or has not two dimensions.
+
+    Examples
+    --------
+    >>> import xdiffimpute  # registers .impute
+    >>> from xdiffimpute.datasets import DATASETS
+    >>> truth = DATASETS.create("shallow_water", samples=1, shape=(12, 12), frames=1).open()
+    >>> gappy = truth.assign(h=truth["h"].where(truth["x"] > 200e3))
+    >>> filled = gappy.impute.fill("nearest", variables=["h"])
+    >>> truth, gappy, filled = (ds.isel(sample=0, time=0) for ds in (truth, gappy, filled))
+    >>> figure = comparison(gappy, filled, truth=truth)
+    >>> [ax.get_title() for ax in figure.axes[:4]]
+    ['truth', 'observed', 'filled', 'error (filled − truth)']
     """
     try:
         from matplotlib.figure import Figure
@@ -60,111 +147,213 @@ def comparison(
         raise ImputeError(
             "pictures need matplotlib; install it with: pip install 'xdiffimpute[plot]'"
         ) from error
-    names = list(variables or [str(v) for v in gappy.data_vars if f"{v}_imputation_flag" in filled])
-    for name in names:
-        if gappy[name].ndim != 2:
-            raise ImputeError(
-                f"{name!r} has the dims {gappy[name].dims}; select one frame first, for example "
-                "with .isel(time=0)"
-            )
-    columns = ["truth"] * (truth is not None) + ["observed", "filled"]
-    columns += ["error"] * (truth is not None) + ["standard error"]
-    if not all(f"{n}_standard_error" in filled for n in names):
-        columns.remove("standard error")
-    h, w = gappy[names[0]].shape
-    height = min(max(h / w, 0.4), 1.6)
-    figure = Figure(figsize=(2.75 * len(columns) + 0.6, (2.2 * height + 0.75) * len(names) + 0.6))
-    figure.set_layout_engine("constrained", w_pad=0.04, h_pad=0.06)
-    axes = figure.subplots(len(names), len(columns), squeeze=False, sharex=True, sharey=True)
-    for row, name in zip(axes, names, strict=True):
-        _draw_row(figure, list(row), columns, gappy, filled, truth, name)
-    for ax, column in zip(axes[0], columns, strict=True):
-        ax.set_title(column, fontsize=11, color=INK, pad=6)
+    flagged = [v for v in gappy.data_vars if f"{v}_imputation_flag" in filled]
+    names = [str(v) for v in variables or flagged]
+    _check(names, [ds for ds in (gappy, filled, truth) if ds is not None])
+    judged = all(f"{n}_standard_error" in filled for n in names)
+    fields = [_field(n, gappy, filled, truth, judged) for n in names]
+    y, x = (_axis(gappy, dim) for dim in _dims(gappy, names[0]))
+    aspect = _aspect(y, x)
+    shape = float(np.clip((aspect or 0.0) * np.ptp(y.edges) / np.ptp(x.edges), 0.4, 2.0))
+    columns = list(fields[0].maps)
+    width, height = PANEL / shape**0.5, PANEL * shape**0.5
+    figure = Figure(
+        figsize=(width * len(columns) + 1.0, (height + 0.85) * len(fields) + 1.0),
+        layout="compressed",
+    )
+    axes = figure.subplots(len(fields), len(columns), squeeze=False, sharex=True, sharey=True)
+    for row, field in zip(axes, fields, strict=True):
+        _draw(figure, list(row), field, x.edges, y.edges)
+        for ax in row:
+            ax.set_aspect(aspect or "auto")
+    _label(axes, columns, y, x)
+    _legend(figure, fields)
     if title:
         figure.suptitle(title, fontsize=12, color=INK)
     if path is not None:
-        figure.savefig(path, dpi=150, facecolor="white")
+        figure.savefig(path, dpi=200, facecolor="white", bbox_inches="tight", pad_inches=0.12)
     return figure
 
 
-def _draw_row(
-    figure: Figure,
-    row: list[Axes],
-    columns: list[str],
-    gappy: xr.Dataset,
-    filled: xr.Dataset,
-    truth: xr.Dataset | None,
-    name: str,
-) -> None:
-    fields: dict[str, FloatArray] = {
-        "observed": np.asarray(gappy[name].values),
-        "filled": np.asarray(filled[name].values),
-    }
-    hidden = ~np.isfinite(fields["observed"])
-    if truth is not None:
-        fields["truth"] = np.asarray(truth[name].values)
-        fields["error"] = np.where(hidden, fields["filled"] - fields["truth"], np.nan)
-    if "standard error" in columns:
-        spread = np.asarray(filled[f"{name}_standard_error"].values)
-        fields["standard error"] = np.where(hidden, spread, np.nan)
-    shown = [fields[k] for k in ("truth", "observed", "filled") if k in fields]
-    values = np.concatenate([f[np.isfinite(f)] for f in shown])
-    low, high = (float(q) for q in np.quantile(values, [0.002, 0.998]))
-    around_zero = low < 0 < high and min(-low, high) > 0.3 * max(-low, high)
-    main: dict[str, Any] = {
-        "cmap": _map("balance" if around_zero else "thermal"),
-        "vmin": low,
-        "vmax": high,
-    }
-    if around_zero:
-        main["vmax"] = max(-low, high)
-        main["vmin"] = -main["vmax"]
-    styles: dict[str, dict[str, Any]] = dict.fromkeys(("truth", "observed", "filled"), main)
-    if truth is not None and np.isfinite(fields["error"]).any():
-        most = float(np.nanquantile(np.abs(fields["error"]), 0.995)) or 1.0
-        styles["error"] = {"cmap": _map("balance"), "vmin": -most, "vmax": most}
-    if "standard error" in fields and np.isfinite(fields["standard error"]).any():
-        most = float(np.nanquantile(fields["standard error"], 0.995)) or 1.0
-        styles["standard error"] = {"cmap": _map("amp"), "vmin": 0.0, "vmax": most}
-    images = {}
-    y, x = (
-        gappy[d].values if d in gappy.coords else np.arange(gappy.sizes[d])
-        for d in gappy[name].dims
-    )
-    for ax, column in zip(row, columns, strict=True):
-        ax.set_facecolor(MISSING)
-        images[column] = ax.pcolormesh(
-            x, y, fields[column], rasterized=True, **styles.get(column, main)
+def _check(names: list[str], sources: list[xr.Dataset]) -> None:
+    if not names:
+        raise ImputeError(
+            "no variable has an imputation flag; pass what fill() returned, or name the "
+            "variables, such as variables=['sst']"
         )
-        if column in ("filled", "error", "standard error") and hidden.any() and not hidden.all():
-            ax.contour(x, y, hidden.astype(float), levels=[0.5], colors=INK, linewidths=0.6)
-        ax.set_xticks([])
-        ax.set_yticks([])
-        for side in ax.spines.values():
-            side.set(color="#888888", linewidth=0.6)
-    units = gappy[name].attrs.get("units", "")
-    label = gappy[name].attrs.get("long_name", name)
-    row[0].set_ylabel(f"{label}", fontsize=10, color=INK)
-    last = columns.index("filled")
-    _bar(figure, images["filled"], row[: last + 1], units)
-    for column in columns[last + 1 :]:
-        _bar(figure, images[column], [row[columns.index(column)]], units)
+    for name, ds in ((name, ds) for name in names for ds in sources):
+        if name not in ds:
+            raise ImputeError(
+                f"{name!r} is missing from a Dataset that has {', '.join(map(str, ds.data_vars))}; "
+                "name variables that all of them have"
+            )
+        if ds[name].ndim != 2:
+            raise ImputeError(
+                f"{name!r} has the dims {ds[name].dims}; select one frame first, for example "
+                "with .isel(time=0)"
+            )
 
 
-def _bar(figure: Figure, image: Any, axes: list[Axes], units: str) -> None:
-    bar = figure.colorbar(
-        image, ax=axes, orientation="horizontal", shrink=0.9, aspect=18 * len(axes), pad=0.03,
+def _field(
+    name: str, gappy: xr.Dataset, filled: xr.Dataset, truth: xr.Dataset | None, judged: bool
+) -> _Field:
+    dims = _dims(gappy, name)
+
+    def values(ds: xr.Dataset, variable: str = name) -> FloatArray:
+        return np.asarray(ds[variable].transpose(*dims).values, dtype=np.float64)
+
+    seen, done = values(gappy), values(filled)
+    gaps: BoolArray = ~np.isfinite(seen)
+    maps = {} if truth is None else {"truth": values(truth)}
+    maps |= {"observed": seen, "filled": done}
+    if truth is not None:
+        maps["error"] = np.where(gaps, done - maps["truth"], np.nan)
+    if judged:
+        maps["standard error"] = np.where(gaps, values(filled, f"{name}_standard_error"), np.nan)
+    attrs = gappy[name].attrs
+    return _Field(name, str(attrs.get("long_name", name)), _pretty(attrs.get("units")), maps, gaps)
+
+
+def _draw(figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: FloatArray) -> None:
+    """One row of panels with its colour bars."""
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import ListedColormap
+
+    outline = list(_outline(field.gaps, x, y)) if field.outlined else []
+    width = min(0.8, 20.0 * PANEL / max(field.gaps.shape))
+    kept = np.where(field.gaps, np.nan, 0.0)
+    images, panels = {}, dict(zip(field.maps, row, strict=True))
+    for column, ax in panels.items():
+        ax.set_label(f"{field.name}: {column}")
+        ax.patch.set(**(UNSEEN if column == "observed" else {"facecolor": EMPTY}))
+        if column not in VALUES:
+            ax.pcolormesh(x, y, kept, rasterized=True, cmap=ListedColormap([KEPT]))
+        images[column] = ax.pcolormesh(
+            x, y, field.maps[column], rasterized=True, **field.style(column)
+        )
+        if column != "truth":
+            lines = LineCollection(outline, colors=INK, linewidths=width, capstyle="projecting")
+            ax.add_collection(lines, autolim=False)
+        _plain(ax)
+    groups = [[c for c in panels if c in VALUES], *([c] for c in panels if c not in VALUES)]
+    for group in groups:
+        wide = len(group) > 1
+        bar = figure.colorbar(
+            images[group[-1]], ax=[panels[c] for c in group], orientation="horizontal",
+            pad=0.02, shrink=0.62 if wide else 0.94, aspect=34 if wide else 17,
+        )  # fmt: skip
+        _plain(bar.ax)
+        bar.set_label(field.caption(group[-1]), fontsize=8.5, color=INK)
+
+
+def _plain(ax: Axes) -> None:
+    ax.spines[:].set(color=FAINT, linewidth=0.6)
+    ax.tick_params(labelsize=8, width=0.6, length=2.5, color=FAINT, labelcolor=INK)
+
+
+def _label(axes: Any, columns: list[str], y: _Axis, x: _Axis) -> None:
+    """Headings; ticks and names of the axes at the left and at the bottom."""
+    from matplotlib.ticker import MaxNLocator
+
+    for ax in axes.flat:
+        for axis, shown in ((ax.xaxis, x), (ax.yaxis, y)):
+            degrees = "°" in shown.units and np.ptp(shown.edges) > 30
+            steps = [1, 1.5, 3, 4.5, 6, 9, 10] if degrees else [1, 2, 3, 5, 6, 10]
+            axis.set_major_locator(MaxNLocator(4, steps=steps))
+    for ax, column in zip(axes[0], columns, strict=True):
+        ax.set_title(HEADINGS.get(column, column), fontsize=10, color=INK, pad=6)
+    for ax in axes[-1]:
+        ax.set_xlabel(_with_units(x.name, x.units), fontsize=8.5, color=INK)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(_with_units(y.name, y.units), fontsize=8.5, color=INK)
+
+
+def _legend(figure: Figure, fields: list[_Field]) -> None:
+    """What the greys and the lines mean."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles: list[Any] = [Patch(**UNSEEN, label="not observed")]
+    if any(f.outlined for f in fields):
+        handles.append(Line2D([], [], color=INK, linewidth=0.8, label="edge of the gaps"))
+    if not set(fields[0].maps) <= set(VALUES):
+        handles.append(Patch(facecolor=KEPT, edgecolor=UNSEEN["edgecolor"], label="observed, kept"))
+    if any(np.isnan(m[f.gaps]).any() for f in fields for c, m in f.maps.items() if c != "observed"):
+        handles.append(Patch(facecolor=EMPTY, label="no value"))
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(handles), frameon=False,
+        fontsize=8.5, labelcolor=INK, handlelength=2.2, columnspacing=2.5,
     )  # fmt: skip
-    bar.outline.set_linewidth(0.4)
-    bar.ax.tick_params(labelsize=8, width=0.5, length=2.5, color=INK)
-    bar.set_label(units, fontsize=8, color=INK)
+
+
+def _outline(gaps: BoolArray, x: FloatArray, y: FloatArray) -> FloatArray:
+    """Sides between a gap and an observed cell, from corner to corner: shape (n, 2, 2)."""
+    j, i = np.nonzero(gaps[1:] != gaps[:-1])
+    level = np.stack([x[i], y[j + 1], x[i + 1], y[j + 1]], axis=-1)
+    j, i = np.nonzero(gaps[:, 1:] != gaps[:, :-1])
+    upright = np.stack([x[i + 1], y[j], x[i + 1], y[j + 1]], axis=-1)
+    return np.concatenate([level, upright]).reshape(-1, 2, 2)
+
+
+def _dims(ds: xr.Dataset, name: str) -> tuple[str, str]:
+    """The vertical and the horizontal dim of the map."""
+    first, second = map(str, ds[name].dims)
+    try:
+        axes = find_axes(ds)
+    except AxesError:
+        return first, second
+    return (axes.y, axes.x) if {axes.y, axes.x} == {first, second} else (first, second)
+
+
+def _axis(ds: xr.Dataset, dim: str) -> _Axis:
+    """From a coordinate; numbers of cells where there is none. Metres become kilometres."""
+    coordinate = ds.coords.get(dim)
+    if coordinate is None or coordinate.dtype.kind not in "iuf" or coordinate.size == 1:
+        return _Axis(np.arange(ds.sizes[dim] + 1) - 0.5, dim, "")
+    name = str(coordinate.attrs.get("standard_name", dim))
+    units = _pretty(coordinate.attrs.get("units"))
+    centres = coordinate.values.astype(np.float64)
+    if units == "m" and np.ptp(centres) > 1e4:
+        centres, units = centres / 1e3, "km"
+    middle = (centres[:-1] + centres[1:]) / 2
+    ends = 2 * centres[[0, -1]] - middle[[0, -1]]
+    edges = np.concatenate([ends[:1], middle, ends[1:]])
+    return _Axis(edges, dim if name.startswith("projection") else name, units)
+
+
+def _aspect(y: _Axis, x: _Axis) -> float | None:
+    """Length of a unit of y over that of a unit of x on paper; None if they do not compare."""
+    if (y.units, x.units) == ("°N", "°E"):
+        return float(1 / np.cos(np.radians(min(abs(y.edges.mean()), 75.0))))
+    return 1.0 if y.units == x.units else None
+
+
+def _with_units(name: str, units: str) -> str:
+    return f"{name} ({units})" if units else name
+
+
+def _pretty(units: object) -> str:
+    """Units with raised exponents: m s-1 and m s**-1 become m s⁻¹."""
+    text = "" if units is None else str(units)
+    text = UNITS.get(text.lower().replace(" ", "_"), text)
+    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    return re.sub(r"(?<=[A-Za-z])(?:\*\*|\^)?(-?\d)\b", lambda m: m[1].translate(raised), text)
+
+
+def _range(maps: list[FloatArray], tail: float) -> tuple[float, float]:
+    """Quantiles of all finite values, or some range where there is none."""
+    values = np.concatenate([m[np.isfinite(m)] for m in maps])
+    low, high = np.quantile(values, [tail, 1 - tail]) if values.size else (0.0, 1.0)
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
 
 
 def _map(name: str) -> Any:
     """A colour map of cmocean, or matplotlib's nearest."""
     try:
-        import cmocean
-
-        return getattr(cmocean.cm, name)
-    except ImportError:
-        return {"balance": "RdBu_r", "thermal": "viridis", "amp": "Reds"}[name]
+        # Its import uses an argument that matplotlib 3.11 warns about and 3.13 will refuse.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import cmocean
+    except (ImportError, TypeError):
+        return MAPS[name]
+    return getattr(cmocean.cm, name)

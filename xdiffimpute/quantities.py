@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,53 +10,61 @@ import xarray as xr
 
 from .exceptions import CompatibilityError
 
-__all__ = ["conversion", "dequantify", "requantify"]
+__all__ = ["Quantified", "conversion", "dequantify", "requantify"]
 
 
-def _is_quantity(da: xr.DataArray) -> bool:
-    return hasattr(da.variable._data, "_REGISTRY")
+@dataclass(frozen=True)
+class Quantified:
+    """What :func:`dequantify` stripped: units of the variables, and the coordinates."""
+
+    units: dict[str, Any]
+    coords: Any
 
 
-def dequantify(ds: xr.Dataset) -> tuple[xr.Dataset, dict[str, Any]]:
+def _is_quantity(array: xr.DataArray) -> bool:
+    return hasattr(array.variable._data, "_REGISTRY")
+
+
+def dequantify(ds: xr.Dataset) -> tuple[xr.Dataset, Quantified | None]:
     """Strip pint quantities; units go to the attributes.
 
     Returns
     -------
     ds : Dataset
         The very input if it holds no quantities.
-    units : dict of str to pint.Unit
+    stripped : Quantified or None
         For :func:`requantify`.
     """
+    if not any(_is_quantity(array) for array in (*ds.data_vars.values(), *ds.coords.values())):
+        return ds, None
+    import pint_xarray  # noqa: F401 - registers .pint; quantities come from it
+
     quantities: dict[str, Any] = {
         str(n): v.variable._data for n, v in ds.data_vars.items() if _is_quantity(v)
     }
-    units = {name: quantity.units for name, quantity in quantities.items()}
-    if not units:
-        return ds, units
-    plain = {}
-    for name, unit in units.items():
-        variable = ds[name].variable
-        attrs = {**variable.attrs, "units": variable.attrs.get("units", f"{unit:~C}")}
-        data = quantities[name].magnitude
-        plain[name] = xr.Variable(variable.dims, data, attrs, variable.encoding)
-    return ds.assign(plain), units
+    plain: xr.Dataset = ds.pint.dequantify()
+    for name in ds.variables:
+        plain[name].encoding = dict(ds[name].encoding)
+    return plain, Quantified({n: q.units for n, q in quantities.items()}, ds.coords)
 
 
-def requantify(ds: xr.Dataset, units: dict[str, Any]) -> xr.Dataset:
+def requantify(ds: xr.Dataset, stripped: Quantified | None) -> xr.Dataset:
     """Make quantities again of what :func:`dequantify` stripped, and of standard errors."""
-    if not units:
+    if stripped is None:
         return ds
     found = {}
-    for name, unit in units.items():
+    for name, unit in stripped.units.items():
         for target in (name, f"{name}_standard_error"):
-            if target in ds:
-                variable = ds[target].variable
-                attrs = {k: v for k, v in variable.attrs.items() if k != "units"}
-                delta = target != name and not unit._REGISTRY.Unit(unit)._is_multiplicative
-                this = unit._REGISTRY.Unit(f"delta_{unit}") if delta else unit
-                data = unit._REGISTRY.Quantity(variable.data, this)
-                found[target] = xr.Variable(variable.dims, data, attrs, variable.encoding)
-    return ds.assign(found)
+            if target not in ds:
+                continue
+            variable = ds[target].variable
+            registry = unit._REGISTRY
+            offset = target != name and not registry.Quantity(1, unit)._is_multiplicative
+            this = registry.Unit(f"delta_{unit}") if offset else unit
+            attrs = {k: v for k, v in variable.attrs.items() if k != "units"}
+            data = registry.Quantity(variable.data, this)
+            found[target] = xr.Variable(variable.dims, data, attrs, variable.encoding)
+    return ds.assign(found).assign_coords(stripped.coords)
 
 
 def conversion(name: str, source: str | None, target: str | None) -> tuple[float, float]:
@@ -87,7 +96,10 @@ def conversion(name: str, source: str | None, target: str | None) -> tuple[float
     from cf_xarray.units import units as registry
 
     try:
-        ends = registry.Quantity(np.array([0.0, 1.0]), registry.Unit(source)).to(target).magnitude
+        points = registry.Quantity(np.array([0.0, 1.0, 2.0]), registry.Unit(source))
+        ends = points.to(target).magnitude
+        if not np.isclose(ends[2] - ends[1], ends[1] - ends[0]):
+            raise ValueError("the two are not a factor and an offset apart")
     except Exception as error:
         raise CompatibilityError(
             f"variable {name!r} is in {source!r}, the imputer was fitted in {target!r}, and there "

@@ -6,6 +6,7 @@ and what comes back at those cells is compared with what was taken out.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
@@ -16,6 +17,7 @@ import xarray as xr
 
 from ._typing import BoolArray, FloatArray
 from .baselines import BASELINES, Baseline
+from .exceptions import DataError
 from .fields import FieldSpec
 from .imputer import Imputer
 from .withholding import Withheld
@@ -69,10 +71,10 @@ def _refit(baseline: Baseline, spec: FieldSpec) -> Callable[[xr.Dataset], xr.Dat
             spec.series_dims, "series"
         )
         names = [v.name for v in spec.variables]
-        baseline.fit(
+        apart = copy.copy(baseline).fit(  # what the caller has fitted stays as it is
             gappy, variables=names, time=axes.time, y=axes.y, x=axes.x, extra_dims=extra or "series"
         )
-        return baseline.fill(gappy)
+        return apart.fill(gappy)
 
     return fill
 
@@ -88,8 +90,9 @@ def describe(skill: xr.Dataset) -> None:
         rows.append(
             f"{f'{name} ({units})' if units else name:32s}" + "".join(f"{v:14.4g}" for v in rmse)
         )
-        if np.isfinite(rmse[0]) and len(rmse) > 1 and rmse[0] >= np.nanmin(rmse[1:]):
-            lost.append(f"{name}: {methods[1 + int(np.nanargmin(rmse[1:]))]} is better")
+        others = np.where(np.isfinite(rmse[1:]), rmse[1:], np.inf)
+        if others.size and np.isfinite(others).any() and not rmse[0] < others.min():
+            lost.append(f"{name}: {methods[1 + int(np.argmin(others))]} is better")
     log.info("%s", "\n".join(map(str, rows)))
     if lost:
         log.warning(
@@ -130,6 +133,11 @@ def skill_table(
         v.name: np.full((len(fills), len(METRICS)), np.nan) for v in spec.variables
     }
     runs = _runs(withheld)
+    if not runs:
+        raise DataError(
+            "no observation could be withheld, so there is nothing to score against; the data "
+            "hold too few observations, give a longer record or a larger region"
+        )
     pieces: list[dict[str, list[FloatArray]]] = []
     right = _cut(truth, runs)
     for fill in fills.values():

@@ -41,6 +41,7 @@ CELL_COUNT = 30
 SEASON_DAYS = 400.0
 DAY_STEP = 6.5 / 24
 DAY_SPAN = 5.0
+BLOCK_CELLS = 2**23
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,8 @@ def _sums(
     """Normal equations of every cell: upper triangle of X'X, X'y, and y'y."""
     data = packed.data
     if packed.chunks is None:
-        data = da.from_array(packed.values, chunks=packed.shape, name=False)
+        frames = max(1, BLOCK_CELLS // max(1, int(np.prod(packed.shape[2:]))))
+        data = da.from_array(packed.values, chunks=(1, frames, -1, -1, -1), name=False)
     parts = []
     for s in range(data.shape[0]):
         start = 0

@@ -16,21 +16,16 @@ __all__ = ["SENTINELS", "check_dataset", "check_values"]
 
 log = logging.getLogger("xdiffimpute")
 
+HUGE = (1e20, 1e30, 1e34, 1e35, 9.96921e36, 3.4028235e38)
 SENTINELS = (
-    -999.0,
-    -9999.0,
-    -99999.0,
-    -32768.0,
-    -32767.0,
-    9999.0,
-    99999.0,
-    1e20,
-    1e30,
-    1e34,
-    1e35,
-    9.96921e36,
+    *(-99.0, -999.0, -999.9, -9999.0, -9999.9, -99999.0, -32768.0, -32767.0),
+    *(999.0, 9999.0, 99999.0, 32767.0),
+    *HUGE,
+    *(-value for value in HUGE),
 )
+TWICE = (999.0, 9999.0, 99999.0, 32767.0)  # seen once, these may be measured
 LEAST_CELLS = 10
+NEAR = 1e-5
 
 
 def check_dataset(ds: xr.Dataset, spec: FieldSpec) -> None:
@@ -99,27 +94,48 @@ def check_values(packed: xr.DataArray, spec: FieldSpec, *, for_fit: bool) -> Non
             said = ", ".join(f"{value:g} ({count} times)" for value, count in suspects)
             raise DataError(
                 f"{name!r} seems to hold undecoded fill values: {said}; make them missing with "
-                f"ds[{variable!r}] = ds[{variable!r}].where(ds[{variable!r}] != {suspects[0][0]:g}), "
-                "or set its _FillValue attribute and decode with xr.decode_cf(ds)"
+                f"ds[{variable!r}] = {_repaired(variable, suspects)}, or set its _FillValue "
+                "attribute and decode with xr.decode_cf(ds)"
             )
         if not found["count"][c]:
             raise DataError(
-                f"{name!r} has no observed value at all; leave it out with variables=[...]"
+                f"{name!r} has no observed value at all; leave it out with {_without(spec, c)}"
             )
         if for_fit and found["count"][c] < LEAST_CELLS:
             raise DataError(
                 f"{name!r} is observed at {found['count'][c]} cells, too few to split into context "
-                f"and query (at least {LEAST_CELLS}); leave it out with variables=[...]"
+                f"and query (at least {LEAST_CELLS}); leave it out with "
+                f"{_without(spec, c)}"
             )
     if for_fit and found["count"].sum() == packed.size:
         raise DataError(
             f"nothing is missing in {names}, so there is no gap to learn the shape of; fill() "
-            "returns such data unchanged. To learn for gappy data of this kind, hide cells first: "
-            "ds.where(mask), or give partition='pixel' and data with gaps"
+            "returns such data unchanged. To learn from them for gappy data of the same kind, "
+            "hide cells first, as those lack them: ds.where(gappy.notnull()).impute.fit()"
         )
 
 
+def _repaired(variable: str, suspects: list[tuple[float, int]]) -> str:
+    """What to type: huge and rounded values are cut off by a limit, others by equality."""
+    value = suspects[0][0]
+    field = f"ds[{variable!r}]"
+    if abs(value) >= 1e19:
+        return f"{field}.where(abs({field}) < {0.99 * abs(value):.3g})"
+    return f"{field}.where({field} != {value:g})"
+
+
+def _without(spec: FieldSpec, c: int) -> str:
+    """What to type to leave a channel out."""
+    channel = spec.channels[c]
+    if channel.position:
+        dim, k = channel.position[0]
+        return f"ds.drop_isel({dim}={k})"
+    others = [v.name for v in spec.variables if v.name != channel.variable]
+    return f"variables={others}" if others else "other data: it is the only variable"
+
+
 def _survey(packed: xr.DataArray) -> dict[str, Any]:
+    """Counts, extremes and moments of each channel; sentinels are counted where they are ends."""
     dims = ("series", "time", "y", "x")
     finite = packed.where(np.isfinite(packed))
     jobs = {
@@ -130,9 +146,11 @@ def _survey(packed: xr.DataArray) -> dict[str, Any]:
         "mean": finite.mean(dims, dtype=np.float64),
         "square": (finite.astype(np.float64) ** 2).mean(dims),
     }
-    sentinel = {s: (abs(packed - s) <= 1e-5 * abs(s)).sum(dims) for s in SENTINELS}
-    values, counts = dask.compute(jobs, sentinel)
+    (values,) = dask.compute(jobs)
     out: dict[str, Any] = {name: np.atleast_1d(np.asarray(value)) for name, value in values.items()}
+    ends = np.concatenate([out["low"], out["high"]]).astype(np.float64)
+    likely = [s for s in SENTINELS if np.isclose(ends, s, rtol=NEAR, atol=0.0).any()]
+    (counts,) = dask.compute({s: (abs(packed / s - 1.0) <= NEAR).sum(dims) for s in likely})
     out["sentinels"] = {s: np.atleast_1d(np.asarray(v)) for s, v in counts.items()}
     return out
 
@@ -140,15 +158,13 @@ def _survey(packed: xr.DataArray) -> dict[str, Any]:
 def _suspects(found: dict[str, Any], c: int) -> list[tuple[float, int]]:
     """Sentinels that stand at an end of the values, far from all others."""
     suspects = []
-    low, high = float(found["low"][c]), float(found["high"][c])
+    ends = np.array([found["low"][c], found["high"][c]], dtype=np.float64)
     for value, counts in found["sentinels"].items():
         count = int(counts[c])
-        total = int(found["count"][c])
-        if not count or not (
-            np.isclose(value, low, rtol=1e-5) or np.isclose(value, high, rtol=1e-5)
-        ):
+        at_end = np.isclose(ends, value, rtol=NEAR, atol=0.0).any()
+        if not at_end or count < (2 if value in TWICE else 1):
             continue
-        if abs(value) >= 1e19 or _apart(found, c, value, count, total):
+        if abs(value) >= 1e19 or _apart(found, c, value, count, int(found["count"][c])):
             suspects.append((value, count))
     return suspects
 
