@@ -5,7 +5,7 @@ import pytest
 import torch
 from gaussian import draw, posterior
 
-from xdiffimpute.denoiser import DELTA, Denoiser
+from xdiffimpute.denoiser import DELTA, Denoiser, crop
 from xdiffimpute.schedule import make_schedule
 
 
@@ -113,3 +113,34 @@ def test_configuration_round_trip(name):
     again = Denoiser.from_dict(denoiser.to_dict())
     assert again.to_dict() == denoiser.to_dict()
     again.load_state_dict(denoiser.state_dict())
+
+
+def test_guesses_are_weighed_by_least_squares():
+    """Smooth fields: the thin plate; noise: climatology. The weights sum to one."""
+    y, x = np.mgrid[0:24, 0:24]
+    waves = np.stack([np.sin(x / 5 + k) * np.cos(y / 6 - k) for k in range(6)])
+    smooth = torch.tensor(waves, dtype=torch.float32)[:, None, None]
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(smooth.shape, generator=generator)
+    both = torch.cat([smooth, noise], dim=1)
+    context = (torch.rand(smooth.shape, generator=generator) < 0.3).float().repeat(1, 2, 1, 1, 1)
+    denoiser = Denoiser(2, 1)
+    weights = denoiser.weigh_guesses([(both, context, 1 - context)])
+    torch.testing.assert_close(weights.sum(dim=0), torch.ones(2))
+    assert weights[2, 0] > 0.8 and weights[0, 1] > 0.8
+    mean = denoiser(both, torch.full((6,), DELTA), context, torch.zeros(6, 1, 1, 24, 24)).mean
+    error = ((mean - both) ** 2 * (1 - context)).sum(dim=(0, 2, 3, 4)) / (1 - context).sum() * 2
+    assert error[0] < 0.02 and error[1] < 1.1
+
+
+def test_surroundings_reach_the_guesses_and_not_the_answer_size():
+    x, context, query, _ = batch(shape=(1, 2, 12, 12))
+    features = torch.zeros(4, 2, 2, 6, 6)
+    denoiser = Denoiser(1, 2).eval()
+    t, offsets = torch.full((4,), DELTA), [(0, 0), (3, 3), (6, 6), (2, 5)]
+    mean = denoiser(x, t, context, features, offsets).mean
+    assert mean.shape == (4, 1, 2, 6, 6)
+    assert torch.equal(crop(x, offsets, (6, 6))[1], x[1, ..., 3:9, 3:9])
+    empty = context.clone()
+    empty[0, ..., :6, :6] = 0
+    assert denoiser(x, t, empty, features, offsets).mean[0].abs().max() > 0

@@ -171,9 +171,7 @@ def _within_packing(filled: xr.DataArray, encoding: dict[str, Any]) -> xr.DataAr
     return inside
 
 
-def _flag(
-    source: xr.DataArray, out: xr.DataArray, before: xr.DataArray | None
-) -> xr.DataArray:
+def _flag(source: xr.DataArray, out: xr.DataArray, before: xr.DataArray | None) -> xr.DataArray:
     """0 observed, 1 imputed, 2 not imputed; what an earlier fill imputed stays imputed."""
     flag = source.isnull().astype(np.int8) + out.isnull().astype(np.int8)
     if before is not None and before.attrs.get("flag_meanings") == " ".join(FLAGS):

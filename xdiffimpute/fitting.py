@@ -162,7 +162,8 @@ def _warn_of_exposure(
 ) -> None:
     found = exposure(partition, masks, seen, np.random.default_rng(seed), window, splits=32)
     if found.message is not None:
-        log.warning("%s", found.message)
+        reachable = bool((found.zero & seen).any()) or found.missing_share > 0
+        log.log(logging.WARNING if reachable else logging.INFO, "%s", found.message)
 
 
 def _train(

@@ -154,7 +154,8 @@ def comparison(
     fields = [_field(n, gappy, filled, truth, judged) for n in names]
     y, x = (_axis(gappy, dim) for dim in _dims(gappy, names[0]))
     aspect = _aspect(y, x)
-    shape = float(np.clip((aspect or 0.0) * np.ptp(y.edges) / np.ptp(x.edges), 0.4, 2.0))
+    shape = aspect * float(np.ptp(y.edges) / np.ptp(x.edges)) if aspect else 0.8
+    shape = min(max(shape, 0.4), 2.0)
     columns = list(fields[0].maps)
     width, height = PANEL / shape**0.5, PANEL * shape**0.5
     figure = Figure(
@@ -218,6 +219,7 @@ def _draw(figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: Floa
     """One row of panels with its colour bars."""
     from matplotlib.collections import LineCollection
     from matplotlib.colors import ListedColormap
+    from matplotlib.ticker import MaxNLocator
 
     outline = list(_outline(field.gaps, x, y)) if field.outlined else []
     width = min(0.8, 20.0 * PANEL / max(field.gaps.shape))
@@ -241,6 +243,7 @@ def _draw(figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: Floa
         bar = figure.colorbar(
             images[group[-1]], ax=[panels[c] for c in group], orientation="horizontal",
             pad=0.02, shrink=0.62 if wide else 0.94, aspect=34 if wide else 17,
+            ticks=MaxNLocator(7 if wide else 4),
         )  # fmt: skip
         _plain(bar.ax)
         bar.set_label(field.caption(group[-1]), fontsize=8.5, color=INK)

@@ -17,7 +17,6 @@ import xarray as xr
 
 from ._typing import BoolArray, FloatArray
 from .baselines import BASELINES, Baseline
-from .exceptions import DataError
 from .fields import FieldSpec
 from .imputer import Imputer
 from .withholding import Withheld
@@ -134,10 +133,7 @@ def skill_table(
     }
     runs = _runs(withheld)
     if not runs:
-        raise DataError(
-            "no observation could be withheld, so there is nothing to score against; the data "
-            "hold too few observations, give a longer record or a larger region"
-        )
+        log.warning("no observation could be withheld: there is no skill to report")
     pieces: list[dict[str, list[FloatArray]]] = []
     right = _cut(truth, runs)
     for fill in fills.values():
@@ -148,7 +144,7 @@ def skill_table(
                 errors[name].append((guess - known)[:, c][masks[:, c]])
         pieces.append(errors)
     for name in out:
-        every = [np.concatenate(errors[name]) for errors in pieces]
+        every = [np.concatenate([np.empty(0), *errors[name]]) for errors in pieces]
         for k, error in enumerate(every):
             fine = error[np.isfinite(error)]
             if fine.size:

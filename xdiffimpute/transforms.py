@@ -29,7 +29,7 @@ from .exceptions import DataError, ImputeError
 
 __all__ = ["Region", "Statistics"]
 
-log = logging.getLogger("xdiffimpute")
+log_ = logging.getLogger("xdiffimpute")
 
 Kind = Literal["variable", "cell", "seasonal"]
 Region = tuple[Any, Any]
@@ -121,6 +121,11 @@ class Statistics:
         found = _harmonics(clock)
         regressors = clock.regressors(found if kind in ("auto", "seasonal") else ())
         floor = _floor(packed, logs)
+        if kind == "seasonal" and not found:
+            log_.warning(
+                "statistics='seasonal': the record of %d frames is too short or too coarse for "
+                "harmonics of the year or the day; each cell gets one mean", len(clock.days),
+            )  # fmt: skip
         sums = _sums(packed, regressors, logs, floor)
         count = sums["xtx"][0].astype(np.int64)
         if kind == "auto":
