@@ -90,3 +90,58 @@ def test_wrong_arguments(gappy, quick):
         gappy.impute.fill("nearest", members=3)
     with pytest.raises(ImputeError, match=r"unexpected arguments \['radius'\]"):
         gappy.impute.fill(imputer, radius=3)
+
+
+def test_unknown_baseline_names_the_nearest(gappy):
+    from xdiffimpute.exceptions import UnknownNameError
+
+    for call in (gappy.impute.fill, gappy.impute.score, gappy["sst"].impute.fill):
+        with pytest.raises(UnknownNameError, match="Did you mean 'telea'"):
+            call("telia")
+
+
+def test_nothing_missing_returns_the_input(gappy, quick):
+    whole = gappy.fillna(1.0)
+    assert gappy.impute.fit(**quick).fill(whole) is whole
+    assert whole.impute.fill("nearest") is whole
+    xr.testing.assert_identical(whole["sst"].impute.fill("nearest"), whole["sst"])
+
+
+def test_where_through_the_accessor(gappy, quick):
+    land = ~gappy["sst"].notnull().any("time")
+    filled = gappy.impute.fill(gappy.impute.fit(**quick), where=land)
+    flag = filled["sst_imputation_flag"]
+    assert ((flag == 1) == (land & gappy["sst"].isnull())).all()
+    named = gappy["sst"].impute.fill("nearest", where=land)
+    assert int((named["sst_imputation_flag"] == 1).sum()) == int((flag == 1).sum())
+
+
+def test_scores_take_the_layout_and_leave_a_fitted_baseline_alone(gappy):
+    from xdiffimpute.baselines import BASELINES
+
+    strange = gappy.drop_vars(["lat", "lon"]).rename(lat="row", lon="column")
+    skill = strange.impute.score("nearest", y="row", x="column")
+    assert np.isfinite(skill["sst"].sel(metric="rmse")).all()
+    fitted = BASELINES.create("nearest").fit(gappy)
+    before = fitted.fitted
+    gappy.impute.score(fitted)
+    assert fitted.fitted is before
+    two = gappy.assign(other=gappy["sst"] * 2)
+    assert list(two.impute.score("nearest", variables=["other"]).data_vars) == ["other"]
+
+
+def test_state_does_not_survive_copies_and_pickles_stay_small(gappy, quick):
+    size = len(pickle.dumps(gappy))
+    gappy.impute.fit(**quick)
+    assert len(pickle.dumps(gappy)) < size + 500
+    assert pickle.loads(pickle.dumps(gappy.impute))._imputer is None  # noqa: S301
+
+
+def test_exposure_of_one_variable_and_of_levels(gappy):
+    sea = gappy.isel(lon=slice(1, None))
+    found = sea["sst"].impute.exposure()
+    assert isinstance(found, xr.DataArray) and found.dims == ("lat", "lon")
+    levels = xr.concat([sea["sst"], sea["sst"] + 1], "level").to_dataset(name="t")
+    assert levels.impute.exposure(extra_dims="channels")["t"].dims == ("level", "lat", "lon")
+    assert levels.impute.exposure()["t"].dims == ("lat", "lon")
+    assert found.attrs["units"] == "1" and "time" not in found.coords

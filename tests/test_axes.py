@@ -51,9 +51,7 @@ def test_common_names_in_any_order(dims, expected):
 )
 def test_attributes_say_what_names_do_not(attributes):
     names = ("p", "q", "r")
-    coords = {
-        n: (n, np.arange(3.0), attrs) for n, attrs in zip(names, attributes, strict=True)
-    }
+    coords = {n: (n, np.arange(3.0), attrs) for n, attrs in zip(names, attributes, strict=True)}
     assert find_axes(field(names, **coords)) == Axes("p", "q", "r")
 
 
@@ -166,3 +164,44 @@ def test_coordinates_must_be_in_order(values):
     ds = field(("lat", "lon"), lat=("lat", np.array(values, dtype=float)))
     with pytest.raises(AxesError, match="'lat' .*ds.sortby"):
         read_grid(ds, "lat", "lon")
+
+
+def staggered():
+    """Two variables on grids of their own, whose dims only attributes tell."""
+    parts = {}
+    for name, y, x, shift in (("h", "yt", "xt", 0.0), ("u", "yu", "xu", 0.5)):
+        coords = {
+            y: (y, np.arange(3.0) + shift, {"axis": "Y"}),
+            x: (x, np.arange(3.0) + shift, {"axis": "X"}),
+        }
+        parts[name] = xr.DataArray(np.zeros((2, 3, 3)), dims=("time", y, x), coords=coords)
+    return xr.Dataset(parts)
+
+
+def test_variables_on_two_grids_are_both_named():
+    with pytest.raises(AxesError, match=r"'h' is on the grid \(yt, xt\) and 'u' on \(yu, xu\)"):
+        find_axes(staggered())
+    one = staggered().assign(u=staggered()["u"].notnull())  # not numbers: no field to choose
+    assert find_axes(one) == Axes("time", "yt", "xt")
+
+
+def test_dates_beside_a_dimension_make_it_time_but_not_a_reference_time():
+    days = np.datetime64("2001-01-01", "ns") + np.arange(3) * np.timedelta64(1, "D")
+    assert find_axes(field(("n", "lat", "lon"), when=("n", days))).time == "n"
+    lagged = ("n", days, {"standard_name": "forecast_reference_time"})
+    assert find_axes(field(("n", "lat", "lon"), start=lagged)).time is None
+    members = field(("n", "lat", "lon"), when=("n", days), n=np.arange(3))
+    assert find_axes(members).time is None
+    lines = field(("lat", "lon"), when=("lat", days, {"standard_name": "time"}))
+    assert find_axes(lines) == Axes(None, "lat", "lon")
+
+
+def test_transposed_latitudes_do_not_swap_the_axes():
+    lat, lon = np.meshgrid(np.arange(3.0), np.arange(3.0), indexing="ij")
+    ds = field(
+        ("y", "x"),
+        lat=(("x", "y"), lat.T, {"units": "degrees_north"}),
+        lon=(("x", "y"), lon.T, {"units": "degrees_east"}),
+    )
+    assert find_axes(ds) == Axes(None, "y", "x")
+    np.testing.assert_array_equal(read_grid(ds, "y", "x").latitude, lat)

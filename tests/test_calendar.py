@@ -95,3 +95,22 @@ def test_regressors_are_a_constant_cosines_and_sines():
     gram = phi.T @ phi / len(phi)
     np.testing.assert_allclose(gram, np.diag([1] + [0.5] * 6), atol=1e-10)
     np.testing.assert_allclose(phi[:, 5], np.tile([1, 0, -1, 0], 365), atol=1e-12)
+
+
+def test_dates_beside_lead_times_and_bare_dimensions_are_read():
+    dates = pd.date_range("2001-03-01", periods=4, freq="6h").values
+    leads = pd.to_timedelta(np.arange(4) * 6, unit="h").values
+    expected = read_clock(at(dates), "time")
+    step = xr.Dataset({"a": ("step", np.zeros(4))}, coords={"step": leads})
+    step = step.assign_coords(valid_time=("step", dates, {"standard_name": "time"}))
+    bare = xr.Dataset({"a": ("n", np.zeros(4))}, coords={"when": ("n", dates)})
+    for ds, dim in ((step, "step"), (bare, "n")):
+        clock = read_clock(ds, dim)
+        np.testing.assert_allclose(clock.days, expected.days)
+        np.testing.assert_allclose(clock.year_phase, expected.year_phase)
+        assert list(clock.labels) == list(expected.labels)
+    # Dates out of order, or of which there are several, say nothing about the frames.
+    shuffled = bare.assign_coords(when=("n", dates[::-1]))
+    several = bare.assign_coords(other=("n", dates))
+    for ds in (shuffled, several):
+        np.testing.assert_array_equal(read_clock(ds, "n").days, np.arange(4))

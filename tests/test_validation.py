@@ -141,3 +141,91 @@ def test_unknown_names(gappy):
     ]:  # fmt: skip
         with pytest.raises(ImputeError, match=near):
             call()
+
+
+@pytest.mark.parametrize("sentinel", [-1e34, -3.4028235e38, 3.4028235e38, 1e35, -99.0, -32767.0])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_more_sentinels(gappy, sentinel, lazy):
+    gappy["sst"].values[:, 3, 3] = sentinel
+    ds = gappy.chunk(time=6, lon=4) if lazy else gappy
+    with pytest.raises(DataError, match=r"'sst' seems to hold.*\(20 times\).*where\(.*decode_cf"):
+        fit(ds)
+    with pytest.raises(DataError, match="undecoded fill values"):
+        ds.impute.fill("nearest")
+
+
+def test_the_advice_about_sentinels_works(gappy):
+    for sentinel in (-999.0, 9.96921e36):
+        ds = gappy.copy(deep=True)
+        ds["sst"].values[:, 3, 3] = sentinel
+        with pytest.raises(DataError) as caught:
+            ds.impute.fill("nearest")
+        advice = str(caught.value).split("make them missing with ")[1].split(", or set its")[0]
+        exec(advice, {"ds": ds})
+        assert ds["sst"].isnull().values[:, 3, 3].all()
+        ds.impute.fill("nearest")
+
+
+def test_sentinels_among_sentinels(gappy):
+    gappy["sst"].values[:, 3, 3] = -999.0
+    gappy["sst"].values[:, 4, 4] = 1e34
+    with pytest.raises(DataError, match="1e"):
+        fit(gappy)
+
+
+def test_double_precision_beyond_float32(gappy):
+    ds = gappy.assign(sst=gappy["sst"].astype("float64").fillna(-1.7976e308))
+    with pytest.raises(DataError, match="infinite values"):
+        fit(ds)
+
+
+@pytest.mark.parametrize("value", [9999.0, 999.0, 99999.0])
+def test_one_large_number_may_be_measured(gappy, value):
+    gappy["sst"].values[2, 3, 3] = value
+    assert gappy.impute.fill("nearest")["sst"].notnull().any()
+
+
+def test_a_level_without_observations_is_named(gappy):
+    levels = xr.concat([gappy["sst"], gappy["sst"] * np.nan], "level").to_dataset(name="t")
+    with pytest.raises(DataError, match=r"'t\[level=1\]' has no observed.*ds.drop_isel\(level=1\)"):
+        fit(levels, extra_dims="channels")
+    both = gappy.assign(chl=gappy["sst"] * np.nan)
+    with pytest.raises(DataError, match=r"'chl' has no observed.*variables=\['sst'\]"):
+        fit(both)
+
+
+def test_an_empty_selection(gappy):
+    for dim in ("time", "lat", "lon"):
+        with pytest.raises(DataError, match=f"the dimension '{dim}' is empty"):
+            fit(gappy.isel({dim: slice(0, 0)}))
+
+
+def test_missing_coordinates(gappy):
+    lat = gappy["lat"].values.copy()
+    lat[3] = np.nan
+    with pytest.raises(AxesError, match="'lat' .*holds NaN"):
+        fit(gappy.assign_coords(lat=lat))
+    times = gappy["time"].values.copy()
+    times[3] = np.datetime64("NaT")
+    with pytest.raises(AxesError, match="missing times"):
+        fit(gappy.assign_coords(time=times))
+
+
+def test_other_levels_and_dims(gappy, imputer):
+    with pytest.raises(CompatibilityError, match=r"with the dims .*'member'"):
+        imputer.fill(gappy.expand_dims(member=2))
+    with pytest.raises(CompatibilityError, match=r"ds.rename"):
+        imputer.fill(gappy.rename(lat="row"))
+    with pytest.raises(CompatibilityError, match="holds int"):
+        imputer.fill(gappy.fillna(0).astype("int16"))
+
+
+def test_all_of_it_is_said_by_baselines_too(gappy):
+    with pytest.raises(DataError, match="no observed value at all"):
+        gappy.where(False).impute.fill("linear")
+    with pytest.raises(DataError, match="no observed value at all"):
+        gappy.where(False).impute.score("linear")
+    with pytest.raises(DataError, match="no cell is observed in any frame"):
+        gappy.where(False).impute.exposure()
+    with pytest.raises(DataError, match="nothing is missing"):
+        gappy.fillna(1.0).impute.score("linear")

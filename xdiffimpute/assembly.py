@@ -89,9 +89,7 @@ def assemble(
             companions = {
                 f"{name}_standard_error": _describe_error(error, source, name)
             } | companions
-        before = out.encoding.pop("ancillary_variables", "")  # by decode_coords="all"
-        before = source.attrs.get("ancillary_variables", before)
-        listed = [*str(before).split(), *companions]
+        listed = [*str(source.attrs.get("ancillary_variables", "")).split(), *companions]
         out.attrs["ancillary_variables"] = " ".join(dict.fromkeys(listed))
         new |= {name: out, **companions}
     result = ds.assign({name: field.variable for name, field in new.items()})
@@ -210,9 +208,12 @@ def _finish(
         attrs["grid_mapping"] = source.attrs["grid_mapping"]
     field.attrs = attrs
     field.encoding = {k: v for k, v in source.encoding.items() if k in ENCODING_KEPT}
-    for key in ("grid_mapping", "coordinates"):
-        if key in source.encoding:
-            field.encoding[key] = source.encoding[key]
+    if "grid_mapping" in source.encoding:
+        field.encoding["grid_mapping"] = source.encoding["grid_mapping"]
+    listed = source.encoding.get("coordinates")
+    if listed is not None:  # without names that the file promised and did not hold
+        kept = [name for name in str(listed).split() if name in source.coords]
+        field.encoding["coordinates"] = " ".join(kept)
     return field
 
 

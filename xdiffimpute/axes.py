@@ -52,7 +52,8 @@ def find_axes(
     Raises
     ------
     AxesError
-        If a named dimension does not exist, or a horizontal axis cannot be found.
+        If a named dimension does not exist, a horizontal axis cannot be found, or variables
+        lie on different grids.
 
     Examples
     --------
@@ -61,20 +62,20 @@ def find_axes(
     """
     found: dict[str, str | None] = {}
     curved = _curvilinear(ds)
-    for axis, name in (("time", time), ("y", y), ("x", x)):
+    for axis, name in (("y", y), ("x", x), ("time", time)):
         if name is not None and name not in ds.dims:
             raise AxesError(
                 f"{axis}={name!r} is not a dimension of the data; the dimensions are "
                 f"{_listed(ds.dims)}"
             )
-        found[axis] = (
-            name
-            or _by_attributes(ds, axis)
-            or curved.get(axis)
-            or _by_name(ds, axis)
-            or (_by_dtype(ds) if axis == "time" else None)
-        )
+        found[axis] = name or _by_attributes(ds, axis) or curved.get(axis) or _by_name(ds, axis)
+    if time is None and (found["time"] is None or found["time"] in (found["y"], found["x"])):
+        found["time"] = _by_dtype(ds, {found["y"], found["x"]})
     missing = [axis for axis in ("y", "x") if found[axis] is None]
+    if missing and len(ds.data_vars) > 1 and y is None and x is None:
+        agreed = _of_each(ds, time)
+        if agreed is not None:
+            return agreed
     if missing:
         raise AxesError(
             f"no {' or '.join(missing)} axis found among the dimensions {_listed(ds.dims)}; name "
@@ -97,8 +98,34 @@ def _curvilinear(ds: xr.Dataset) -> dict[str, str]:
 
     for name in ds.cf.coordinates.get("latitude", []):
         if ds[name].ndim == 2:
-            return dict(zip(("y", "x"), map(str, ds[name].dims), strict=True))
+            first, second = map(str, ds[name].dims)
+            if first.lower() in NAMES["x"] and second.lower() in NAMES["y"]:
+                first, second = second, first
+            return {"y": first, "x": second}
     return {}
+
+
+def _of_each(ds: xr.Dataset, time: str | None) -> Axes | None:
+    """The axes that the variables agree on when each is looked at by itself."""
+    found: dict[tuple[str, str], str] = {}
+    chosen = None
+    for name, array in ds.data_vars.items():
+        lacks_time = time is not None and time not in array.dims
+        if array.dtype.kind != "f" or array.ndim < 2 or lacks_time:
+            continue
+        try:
+            axes = find_axes(ds[[name]], time=time)
+        except AxesError:
+            continue
+        chosen = axes if chosen is None or chosen.time is None else chosen
+        found.setdefault((axes.y, axes.x), str(name))
+    if len(found) > 1:
+        (here, one), (there, other) = list(found.items())[:2]
+        raise AxesError(
+            f"{one!r} is on the grid ({', '.join(here)}) and {other!r} on ({', '.join(there)}); "
+            f"learn one grid at a time, with variables=[{one!r}], or regrid"
+        )
+    return chosen
 
 
 def _by_attributes(ds: xr.Dataset, axis: str) -> str | None:
@@ -123,16 +150,18 @@ def _by_name(ds: xr.Dataset, axis: str) -> str | None:
     return None
 
 
-def _by_dtype(ds: xr.Dataset) -> str | None:
-    """The one dimension whose coordinate holds dates, whatever its name."""
-    dates = [str(d) for d in ds.dims if d in ds.coords and _holds_dates(ds[d])]
-    return dates[0] if len(dates) == 1 else None
-
-
-def _holds_dates(coordinate: xr.DataArray) -> bool:
-    if coordinate.dtype.kind == "M":
-        return True
-    return coordinate.size > 0 and hasattr(coordinate.values[0], "calendar")
+def _by_dtype(ds: xr.Dataset, horizontal: set[str | None]) -> str | None:
+    """The one dimension along which a coordinate holds dates, whatever the names."""
+    dated = {
+        str(c.dims[0])
+        for name, c in ds.coords.items()
+        if c.ndim == 1
+        and (name in c.dims or c.dims[0] not in ds.coords)
+        and c.attrs.get("standard_name") != "forecast_reference_time"
+        and c.dtype.kind != "m"
+        and hasattr(c, "dt")
+    } - horizontal
+    return dated.pop() if len(dated) == 1 else None
 
 
 def _listed(dims: object) -> str:

@@ -70,7 +70,8 @@ def read_clock(ds: xr.Dataset, time: str | None) -> Clock:
     ----------
     ds : Dataset
     time : str, optional
-        The time dimension; without one there is a single frame.
+        The time dimension; without one there is a single frame. Dates of an auxiliary
+        coordinate along it are read where its own coordinate holds none.
 
     Returns
     -------
@@ -84,17 +85,17 @@ def read_clock(ds: xr.Dataset, time: str | None) -> Clock:
     if time is None:
         return Clock(np.zeros(1), np.zeros(1), np.zeros(1), np.array(["0"]))
     size = ds.sizes[time]
-    if time not in ds.coords:
+    values = _coordinate(ds, time)
+    if values is None:
         steps = np.arange(size, dtype=float)
         return Clock(steps, np.zeros(size), np.zeros(size), np.arange(size).astype(str))
-    values = ds[time]
     if bool(values.isnull().any()):
         raise AxesError(
             f"the time coordinate {time!r} holds missing times; drop them with "
             f"ds.sel({time}=ds[{time!r}].notnull())"
         )
     labels = _labels(values)
-    if not (values.dtype.kind == "M" or hasattr(values.values[0], "calendar")):
+    if not _holds_dates(values):
         numbers = _numbers(values)
         return Clock(numbers - numbers[0], np.zeros(size), np.zeros(size), labels)
     day_phase = (
@@ -111,6 +112,32 @@ def read_clock(ds: xr.Dataset, time: str | None) -> Clock:
         length = np.array([_days_in_year(moment) for moment in values.values])
     year_phase = (values.dt.dayofyear.values - 1.0 + day_phase) / length
     return Clock(np.asarray(days, float), np.minimum(year_phase, 1.0 - 1e-9), day_phase, labels)
+
+
+def _holds_dates(coordinate: xr.DataArray) -> bool:
+    """Whether a coordinate holds dates, of datetime64 or of cftime."""
+    return coordinate.dtype.kind != "m" and hasattr(coordinate, "dt")
+
+
+def _coordinate(ds: xr.Dataset, time: str) -> xr.DataArray | None:
+    """The dates along the time dimension: its own coordinate, or an auxiliary one in order.
+
+    Lead times, running numbers and dimensions without a coordinate often have the dates
+    beside them, such as ``valid_time(step)``.
+    """
+    own = ds[time] if time in ds.coords else None
+    if own is not None and _holds_dates(own):
+        return own
+    beside = [c for c in ds.coords.values() if c.dims == (time,) and _dates_in_order(c)]
+    named = [c for c in beside if c.attrs.get("standard_name") == "time"]
+    chosen = named or beside
+    return chosen[0] if len(chosen) == 1 else own
+
+
+def _dates_in_order(coordinate: xr.DataArray) -> bool:
+    if not _holds_dates(coordinate) or bool(coordinate.isnull().any()):
+        return False
+    return bool((coordinate.values[1:] > coordinate.values[:-1]).all())
 
 
 def _labels(values: xr.DataArray) -> AnyArray:

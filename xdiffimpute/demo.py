@@ -26,7 +26,7 @@ __all__ = ["Row", "hide_blocks", "run_demo"]
 log = logging.getLogger("xdiffimpute")
 
 NAMES = ("u", "v", "h")
-MINUTES = 3.5
+MINUTES = 3.0
 OURS = "xdiffimpute"
 
 

@@ -19,9 +19,10 @@ import xarray as xr
 from ._typing import FloatArray
 from .axes import Axes, find_axes
 from .calendar import Clock, read_clock
-from .exceptions import AxesError, CompatibilityError, DataError
+from .exceptions import AxesError, CompatibilityError
 from .grid import Grid, read_grid
 from .quantities import conversion
+from .selection import choose_variables, considered, refuse_two_grids, treat_extra
 
 __all__ = ["PACKED", "Channel", "FieldSpec", "VariableSpec"]
 
@@ -135,13 +136,13 @@ class FieldSpec:
         DataError
             If there is nothing to fill.
         """
-        axes = find_axes(_considered(ds, variables), time=time, y=y, x=x)
-        chosen, skipped = _choose_variables(ds, axes, variables)
+        axes = find_axes(considered(ds, variables), time=time, y=y, x=x)
+        chosen, skipped = choose_variables(ds, axes, variables)
         if axes.time is not None and not any(axes.time in ds[n].dims for n in chosen):
             axes = Axes(None, axes.y, axes.x)
         if variables is None:
-            _refuse_two_grids(ds, chosen, skipped, axes)
-        treatment = _treat_extra(ds, chosen, axes, extra_dims)
+            refuse_two_grids(ds, chosen, skipped, axes)
+        treatment = treat_extra(ds, chosen, axes, extra_dims)
         channel_dims = tuple(d for d, how in treatment.items() if how == "channels")
         series_dims = tuple(d for d, how in treatment.items() if how == "series")
         for name in chosen:
@@ -337,106 +338,10 @@ class FieldSpec:
 def _in_single(data: Any) -> Any:
     """In float32, lazily; what does not fit becomes infinite, and is refused as such."""
     if isinstance(data, da.Array):
-        return data.map_blocks(_in_single, dtype=np.float32, meta=np.empty((0,) * data.ndim, "f4"))
+        empty = np.empty((0,) * data.ndim, np.float32)
+        return da.map_blocks(_in_single, data, dtype=np.float32, meta=empty)
     with np.errstate(over="ignore"):
         return data.astype(np.float32)
-
-
-def _considered(ds: xr.Dataset, variables: Sequence[str] | None) -> xr.Dataset:
-    """The part of a dataset whose axes are looked for."""
-    if variables is None:
-        return ds
-    names = [variables] if isinstance(variables, str) else list(variables)
-    absent = [n for n in names if n not in ds.data_vars]
-    if absent or not names:
-        raise DataError(
-            f"variables={names}: {absent} are not in the data, which hold "
-            f"{list(map(str, ds.data_vars))}; choose one or more of them"
-        )
-    return ds[names]
-
-
-def _companions(ds: xr.Dataset) -> set[str]:
-    """Variables that describe others: bounds, cell measures, ancillary variables, coordinates."""
-    found: set[str] = set()
-    for variable in ds.variables.values():
-        for key in ("bounds", "climatology", "ancillary_variables", "cell_measures"):
-            words = variable.attrs.get(key, variable.encoding.get(key, ""))
-            found |= {word for word in str(words).split() if not word.endswith(":")}
-    places = ("latitude", "longitude", "grid_latitude", "grid_longitude")
-    return found | {
-        str(n)
-        for n, v in ds.data_vars.items()
-        if v.attrs.get("standard_name") in places
-        or v.attrs.get("units") in ("degrees_north", "degrees_east")
-    }
-
-
-def _choose_variables(
-    ds: xr.Dataset, axes: Axes, variables: Sequence[str] | None
-) -> tuple[list[str], list[str]]:
-    """Names to fill, and names left alone."""
-    if variables is not None:
-        names = [variables] if isinstance(variables, str) else list(variables)
-    else:
-        companions = _companions(ds)
-        names = [str(n) for n in ds.data_vars if n not in companions]
-    has_time = axes.time is not None and any(
-        axes.time in ds[n].dims and {axes.y, axes.x} <= set(ds[n].dims) for n in names
-    )
-    fine = [
-        n
-        for n in names
-        if np.issubdtype(ds[n].dtype, np.floating)
-        and {axes.y, axes.x} <= set(map(str, ds[n].dims))
-        and (not has_time or axes.time in ds[n].dims)
-    ]
-    left = [str(n) for n in ds.data_vars if n not in fine]
-    if not fine or (variables is not None and len(fine) < len(names)):
-        kinds = {n: f"{ds[n].dtype} {tuple(map(str, ds[n].dims))}" for n in names if n not in fine}
-        raise DataError(
-            f"nothing can be filled in {kinds}: a variable must be floating-point and have the "
-            f"dims {axes.y!r} and {axes.x!r}{f' and {axes.time!r}' if has_time else ''}; convert "
-            "with ds.astype('float32'), or choose others with variables=[...]"
-        )
-    return fine, left
-
-
-def _refuse_two_grids(ds: xr.Dataset, names: list[str], others: list[str], axes: Axes) -> None:
-    """Fields on other horizontal dims than the chosen ones mean that the user must choose."""
-    for other in others:
-        if not np.issubdtype(ds[other].dtype, np.floating) or ds[other].ndim < 2:
-            continue
-        try:
-            theirs = find_axes(ds[[other]])
-        except AxesError:
-            continue
-        if (theirs.y, theirs.x) != (axes.y, axes.x):
-            raise AxesError(
-                f"{names[0]!r} is on the grid ({axes.y}, {axes.x}) and {other!r} on "
-                f"({theirs.y}, {theirs.x}); learn one grid at a time, with "
-                f"variables=[{names[0]!r}], or regrid"
-            )
-
-
-def _treat_extra(
-    ds: xr.Dataset, names: list[str], axes: Axes, extra_dims: str | Mapping[str, str]
-) -> dict[str, str]:
-    usual = {axes.time, axes.y, axes.x}
-    extra = list(dict.fromkeys(str(d) for n in names for d in ds[n].dims if d not in usual))
-    if isinstance(extra_dims, str):
-        treatment = dict.fromkeys(extra, extra_dims)
-    else:
-        unknown = [d for d in extra_dims if d not in extra]
-        if unknown:
-            raise AxesError(f"extra_dims names {unknown}, the further dims are {extra}")
-        treatment = {d: extra_dims.get(d, "series") for d in extra}
-    wrong = {d: how for d, how in treatment.items() if how not in ("series", "channels")}
-    if wrong or (isinstance(extra_dims, str) and extra_dims not in ("series", "channels")):
-        raise AxesError(
-            f"extra_dims={extra_dims!r}: each further dim is treated as 'series' or 'channels'"
-        )
-    return treatment
 
 
 def _channels(ds: xr.Dataset, name: str, channel_dims: tuple[str, ...]) -> list[Channel]:

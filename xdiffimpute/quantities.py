@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ import xarray as xr
 from .exceptions import CompatibilityError
 
 __all__ = ["Quantified", "conversion", "dequantify", "requantify"]
+
+CELSIUS = re.compile(r"\bdegrees?_celsius\b", re.IGNORECASE)  # udunits' names, unknown to pint
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ def conversion(name: str, source: str | None, target: str | None) -> tuple[float
     Raises
     ------
     CompatibilityError
-        If there is no such conversion.
+        If there is no such conversion. Numbers as units, such as ``"1e-3"``, are refused too:
+        salinities of 35 go by "1", "psu" and "1e-3", and a factor of 1000 would be wrong.
 
     Examples
     --------
@@ -96,8 +100,8 @@ def conversion(name: str, source: str | None, target: str | None) -> tuple[float
     from cf_xarray.units import units as registry
 
     try:
-        points = registry.Quantity(np.array([0.0, 1.0, 2.0]), registry.Unit(source))
-        ends = points.to(target).magnitude
+        given, wanted = (registry.Unit(CELSIUS.sub("degC", unit)) for unit in (source, target))
+        ends = registry.Quantity(np.array([0.0, 1.0, 2.0]), given).to(wanted).magnitude
         if not np.isclose(ends[2] - ends[1], ends[1] - ends[0]):
             raise ValueError("the two are not a factor and an offset apart")
     except Exception as error:

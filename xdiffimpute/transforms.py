@@ -29,7 +29,7 @@ from .exceptions import DataError, ImputeError
 
 __all__ = ["Region", "Statistics"]
 
-log_ = logging.getLogger("xdiffimpute")
+logger = logging.getLogger("xdiffimpute")
 
 Kind = Literal["variable", "cell", "seasonal"]
 Region = tuple[Any, Any]
@@ -122,7 +122,7 @@ class Statistics:
         regressors = clock.regressors(found if kind in ("auto", "seasonal") else ())
         floor = _floor(packed, logs)
         if kind == "seasonal" and not found:
-            log_.warning(
+            logger.warning(
                 "statistics='seasonal': the record of %d frames is too short or too coarse for "
                 "harmonics of the year or the day; each cell gets one mean", len(clock.days),
             )  # fmt: skip

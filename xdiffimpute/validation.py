@@ -39,7 +39,7 @@ def check_dataset(ds: xr.Dataset, spec: FieldSpec) -> None:
     Raises
     ------
     AxesError
-        If the time coordinate is not strictly increasing.
+        If the time coordinate holds missing times or is not strictly increasing.
     DataError
         If a dimension is empty.
     """
@@ -52,6 +52,11 @@ def check_dataset(ds: xr.Dataset, spec: FieldSpec) -> None:
     index = ds.indexes.get(time)
     if index is None:
         return
+    if index.hasnans:
+        raise AxesError(
+            f"the time coordinate {time!r} holds missing times; drop them with "
+            f"ds.sel({time}=ds[{time!r}].notnull())"
+        )
     if not index.is_unique:
         repeated = index[index.duplicated()][0]
         raise AxesError(
