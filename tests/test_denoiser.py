@@ -125,7 +125,7 @@ def test_guesses_are_weighed_by_least_squares():
     both = torch.cat([smooth, noise], dim=1)
     context = (torch.rand(smooth.shape, generator=generator) < 0.3).float().repeat(1, 2, 1, 1, 1)
     denoiser = Denoiser(2, 1)
-    weights = denoiser.weigh_guesses([(both, context, 1 - context)])
+    weights = denoiser.start_from([(both, context, 1 - context)])
     torch.testing.assert_close(weights.sum(dim=0), torch.ones(2))
     assert weights[2, 0] > 0.8 and weights[0, 1] > 0.8
     mean = denoiser(both, torch.full((6,), DELTA), context, torch.zeros(6, 1, 1, 24, 24)).mean

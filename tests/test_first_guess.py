@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from xdiffimpute.first_guess import GUESSES, first_guesses
+from xdiffimpute.space_time import Stiffness, fill_space_time, tune
 
 
 def guesses(values, context, periodic=False):
     x = torch.as_tensor(values, dtype=torch.float32)
     m = torch.as_tensor(context, dtype=torch.float32)
-    out = first_guesses(x[None, None], m[None, None], periodic=periodic)[0, :, 0]
+    out = first_guesses(x[None, None], m[None, None], Stiffness.default(1), periodic=periodic)[0, :, 0]
     return dict(zip(GUESSES, out.numpy(), strict=True))
 
 
@@ -61,7 +62,7 @@ def test_time_helps_where_a_cell_is_seen_in_another_frame():
     context = rng.random(still.shape) < 0.6
     found = guesses(still, context)
     rmse = {k: np.sqrt(np.mean((v - still)[~context] ** 2)) for k, v in found.items()}
-    assert rmse["temporal"] < 0.6 * rmse["membrane"]
+    assert rmse["space_time"] < 0.6 * rmse["membrane"]
 
 
 def test_empty_frames_are_zero_and_finite(plane):
@@ -70,4 +71,4 @@ def test_empty_frames_are_zero_and_finite(plane):
         assert np.all(field == 0)
     context[1] = True
     found = guesses(plane, context)
-    assert np.all(found["thin_plate"][0] == 0) and np.isfinite(found["temporal"]).all()
+    assert np.all(found["thin_plate"][0] == 0) and np.isfinite(found["space_time"]).all()

@@ -13,7 +13,7 @@ Gaussian likelihood, through which no gradient reaches the mean, trains the vari
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,13 +23,16 @@ from torch import Tensor, nn
 
 from ._typing import FloatArray
 from .backbones import BACKBONES
-from .first_guess import GUESSES, first_guesses
+from .first_guess import GUESSES, Springs, first_guesses, tune_guesses
 from .schedule import Schedule, make_schedule
+from .space_time import Stiffness
 
 __all__ = ["DELTA", "Denoiser", "Prediction", "crop"]
 
 DELTA = 1e-3
 """The small diffusion time of single-step sampling (Eq. 9)."""
+
+TUNING_SAMPLES = 4
 
 _LOG_VARIANCE = (-12.0, 4.0)
 
@@ -86,6 +89,8 @@ class Denoiser(nn.Module):
         self.outputs = (1 + guesses, 1, 1)
         self.register_buffer("prior", torch.zeros(1 + guesses, channels))
         self.prior: Tensor
+        self.register_buffer("_springs", _stack(Springs.default(channels)))
+        self._springs: Tensor
         self.backbone = BACKBONES.create(
             backbone,
             in_channels=channels * (2 + guesses) + features,
@@ -110,6 +115,15 @@ class Denoiser(nn.Module):
         """Rebuild from :meth:`to_dict`, with fresh weights."""
         config = dict(config)
         return cls(schedule=make_schedule(**config.pop("schedule")), **config)
+
+    @property
+    def springs(self) -> Springs:
+        """Stiffness of the guesses, found by :meth:`start_from`."""
+        return Springs(*(Stiffness(*part) for part in self._springs))
+
+    def guess(self, x: Tensor, context: Tensor) -> Tensor:
+        """The first guesses, shape (B, G, C, T, H, W)."""
+        return first_guesses(x, context, self.springs, periodic=self.periodic)
 
     def forward(
         self,
@@ -143,7 +157,7 @@ class Denoiser(nn.Module):
             Of the tile, (B, C, T, h, w).
         """
         x_t = x_t * context
-        guesses = first_guesses(x_t, context, periodic=self.periodic)
+        guesses = self.guess(x_t, context)
         size = (features.shape[-2], features.shape[-1])
         x_t, context, guesses = (crop(a, offsets, size) for a in (x_t, context, guesses))
         c = x_t.shape[1]
@@ -163,12 +177,15 @@ class Denoiser(nn.Module):
         return alpha * x + sigma * noise
 
     @torch.no_grad()
-    def weigh_guesses(self, samples: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-        """Start from the best constant mixture of the guesses, by non-negative least squares.
+    def start_from(self, samples: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+        """Tune the first guesses on data, and start from their best constant mixture.
+
+        The stiffness of the guesses comes from a search on the first
+        :data:`TUNING_SAMPLES` samples, the mixture from non-negative least squares on all.
 
         Parameters
         ----------
-        samples : iterable of (x, context, query), each of shape (B, C, T, H, W)
+        samples : sequence of (x, context, query), each of shape (B, C, T, H, W)
 
         Returns
         -------
@@ -176,11 +193,13 @@ class Denoiser(nn.Module):
             Weights of climatology and of each guess, which sum to one. The network's own
             weights act on top of them.
         """
+        found = tune_guesses(samples[:TUNING_SAMPLES], periodic=self.periodic)
+        self._springs.copy_(_stack(found))
         count = len(GUESSES)
         gram = np.zeros((self.channels, count, count))
         right = np.zeros((self.channels, count))
         for x, context, query in samples:
-            guesses = first_guesses(x, context, periodic=self.periodic) * query[:, None]
+            guesses = self.guess(x, context) * query[:, None]
             gram += torch.einsum("bgcthw,bkcthw->cgk", guesses, guesses).cpu().double().numpy()
             right += torch.einsum("bgcthw,bcthw->cg", guesses, x).cpu().double().numpy()
         weights = np.full((1 + count, self.channels), 1.0 / (1 + count))
@@ -188,9 +207,9 @@ class Denoiser(nn.Module):
             scale = np.trace(gram[c])
             if scale > 0:
                 weights[:, c] = _mixture(gram[c] / scale, right[c] / scale)
-        found = torch.from_numpy(weights.astype(np.float32)).to(self.prior.device)
-        self.prior.copy_((0.9 * found + 0.1 / (1 + count)).log())
-        return found
+        mixture = torch.from_numpy(weights.astype(np.float32)).to(self.prior.device)
+        self.prior.copy_((0.9 * mixture + 0.1 / (1 + count)).log())
+        return mixture
 
     def sample_time(self, size: int, generator: torch.Generator, device: Any) -> Tensor:
         """Diffusion times of a training batch, shape (size,)."""
@@ -246,6 +265,11 @@ def crop(field: Tensor, offsets: Sequence[tuple[int, int]] | None, size: tuple[i
     h, w = size
     tiles = [part[..., y : y + h, x : x + w] for part, (y, x) in zip(field, offsets, strict=True)]
     return torch.stack(tiles)
+
+
+def _stack(springs: Springs) -> Tensor:
+    """As one array of shape (2, 3, C)."""
+    return torch.stack([torch.stack(part) for part in springs])
 
 
 def _mixture(gram: FloatArray, right: FloatArray) -> FloatArray:

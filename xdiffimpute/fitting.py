@@ -190,12 +190,19 @@ def _train(
     )  # fmt: skip
     try:
         start = [next(source).to(sizes.device) for _ in range(GUESS_BATCHES)]
-        mixture = denoiser.weigh_guesses((b.x, b.context, b.query) for b in start)
+        mixture = denoiser.start_from([(b.x, b.context, b.query) for b in start])
         log.info(
             "start: %s",
             {
                 name: [round(w, 2) for w in row.tolist()]
                 for name, row in zip(("climatology", *GUESSES), mixture, strict=True)
+            },
+        )
+        log.info(
+            "stiffness of the guesses: %s",
+            {
+                name: {k: [float(f"{v:.1g}") for v in part] for k, part in each._asdict().items()}
+                for name, each in denoiser.springs._asdict().items()
             },
         )
         return train(

@@ -7,13 +7,24 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["Plan", "plan"]
+__all__ = ["Plan", "has_bfloat16", "plan"]
 
 log = logging.getLogger("xdiffimpute")
 
 WHOLE_FIELD = 128 * 128
 TILE = 64
 CELLS_A_STEP = {"cpu": 40_000, "cuda": 1_000_000}
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies in bfloat16 by itself, so that training in it is faster.
+
+    Without such instructions a CPU emulates them, at a loss.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    found = torch.cpu.get_capabilities()
+    return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from .denoiser import Denoiser
 from .exceptions import ImputeError
+from .planning import has_bfloat16
 from .streaming import Batch
 
 __all__ = ["History", "Training", "parse_time", "train"]
@@ -228,9 +229,9 @@ def _update(
     generator: torch.Generator,
 ) -> float:
     denoiser.train()
-    t = denoiser.sample_time(len(batch.x), generator, batch.x.device)
-    on_gpu = batch.x.device.type == "cuda"
-    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_gpu):
+    device = batch.x.device
+    t = denoiser.sample_time(len(batch.x), generator, device)
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bfloat16(device)):
         objective, loss = denoiser.loss(
             batch.x, batch.context, batch.query, batch.features, t, generator, batch.offsets
         )

@@ -15,7 +15,7 @@ from torch import Tensor
 from ._typing import BoolArray, FloatArray
 from .calendar import Clock
 from .denoiser import Denoiser, crop
-from .first_guess import first_guesses
+from .first_guess import first_guesses, tune_guesses
 from .partition import Partition
 from .planning import Plan
 from .samplers import SAMPLERS
@@ -26,6 +26,7 @@ from .withholding import Withheld
 
 __all__ = ["Verification"]
 
+TUNING_WINDOWS = 8
 MAX_WINDOWS = 48
 BATCH_CELLS = 300_000
 
@@ -104,7 +105,12 @@ class Verification:
         """
         observed = torch.isfinite(self.inputs)
         x = torch.where(observed, self.inputs, torch.zeros_like(self.inputs))
-        guesses = first_guesses(x, observed.to(x.dtype), periodic=periodic)
+        context = observed.to(x.dtype)
+        most = TUNING_WINDOWS
+        known = x + self._paste(self.targets), context, self._paste(self.masks)
+        sample = (known[0][:most], known[1][:most], known[2][:most])
+        springs = tune_guesses([sample], periodic=periodic)
+        guesses = first_guesses(x, context, springs, periodic=periodic)
         size = (self.targets.shape[-2], self.targets.shape[-1])
         guesses = crop(guesses, self.offsets, size)
         total = 0.0
@@ -118,6 +124,14 @@ class Verification:
             error = float(np.mean((columns @ weights - target) ** 2))
             total += error * float(self.scale[c]) ** 2 / max(float(self.spread[c]), 1e-30)
         return total
+
+    def _paste(self, tiles: Tensor) -> Tensor:
+        """Tiles in their surroundings, zero outside: like the inputs."""
+        out = torch.zeros_like(self.inputs)
+        h, w = tiles.shape[-2:]
+        for whole, tile, (y, x) in zip(out, tiles, self.offsets, strict=True):
+            whole[..., y : y + h, x : x + w] = tile
+        return out
 
     def judge(self, denoiser: Denoiser, sampler: str) -> tuple[float, FloatArray]:
         """Error of a sampler, and the factor that makes its standard error true.

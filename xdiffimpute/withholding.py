@@ -20,6 +20,7 @@ from .partition import Partition
 __all__ = ["Withheld", "withhold"]
 
 KEPT = 0.8
+RUNS = 4
 MAX_FRAMES = 128
 MAX_BYTES = 64 * 2**20
 
@@ -150,11 +151,11 @@ def withhold(
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x5EED]))
     frame_bytes = sizes["channel"] * sizes["y"] * sizes["x"]
     most = int(min(MAX_FRAMES, max(2, MAX_BYTES // frame_bytes)))
-    wanted = int(np.clip(round(fraction * n_series * n_time), 1, most))
+    wanted = int(np.clip(round(fraction * n_series * n_time), min(RUNS, most), most))
     static = partition.pattern.static and n_time > 1
-    run = n_time if static else int(min(window, max(1, wanted // 2), n_time))
+    run = n_time if static else int(min(window, max(1, wanted // RUNS), n_time))
     limit = max(1, n_series // 4) if static else max(1, n_series * n_time // (2 * run))
-    count = int(np.clip(wanted // run, min(2, limit), limit))
+    count = int(np.clip(wanted // run, min(2 if static else RUNS, limit), limit))
     starts = _runs(n_series, n_time, run, count, rng)
     series, time, masks = [], [], []
     for s, t in starts:
