@@ -159,10 +159,17 @@ def test_curvilinear_grids_differ_by_their_places():
     assert curved(0.0) != curved(50.0)
 
 
-@pytest.mark.parametrize("values", [[0, 1, 1], [0, 2, 1], [0, np.nan, 2]])
-def test_coordinates_must_be_in_order(values):
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [
+        ([0, 1, 1], "repeats values; .*drop_duplicates"),
+        ([0, 2, 1], "is not monotonic; .*ds.sortby"),
+        ([0, np.nan, 2], "holds NaN; .*notnull"),
+    ],
+)
+def test_coordinates_must_be_in_order(values, advice):
     ds = field(("lat", "lon"), lat=("lat", np.array(values, dtype=float)))
-    with pytest.raises(AxesError, match="'lat' .*ds.sortby"):
+    with pytest.raises(AxesError, match=f"'lat' {advice}"):
         read_grid(ds, "lat", "lon")
 
 

@@ -1,74 +1,71 @@
-"""The first guesses keep the data, reproduce what they should, and ignore the rest."""
+"""The first guesses that the denoiser starts from."""
 
 import numpy as np
 import pytest
 import torch
 
-from xdiffimpute.first_guess import GUESSES, first_guesses
-from xdiffimpute.space_time import Stiffness, fill_space_time, tune
-
-
-def guesses(values, context, periodic=False):
-    x = torch.as_tensor(values, dtype=torch.float32)
-    m = torch.as_tensor(context, dtype=torch.float32)
-    out = first_guesses(x[None, None], m[None, None], Stiffness.default(1), periodic=periodic)[0, :, 0]
-    return dict(zip(GUESSES, out.numpy(), strict=True))
+from xdiffimpute.first_guess import GUESSES, Springs, first_guesses, tune_guesses
+from xdiffimpute.space_time import Stiffness
 
 
 @pytest.fixture
-def plane():
+def window():
     y, x = np.mgrid[0:24, 0:40]
-    return np.stack([0.05 * y + 0.03 * x - 1.0 + 0.1 * t for t in range(3)])
-
-
-def test_context_is_kept(plane):
+    plane = np.stack([0.05 * y + 0.03 * x - 1.0 + 0.1 * t for t in range(3)])
     context = np.random.default_rng(0).random(plane.shape) < 0.4
-    for name in ("membrane", "thin_plate"):
-        np.testing.assert_allclose(
-            guesses(plane, context)[name][context], plane[context], atol=1e-5
-        )
+    return (
+        torch.as_tensor(plane, dtype=torch.float32)[None, None],
+        torch.as_tensor(context, dtype=torch.float32)[None, None],
+    )
 
 
-def test_constants_are_exact_and_planes_nearly_so(plane):
-    context = np.random.default_rng(1).random(plane.shape) < 0.3
-    for field in guesses(np.full_like(plane, 0.7), context).values():
-        np.testing.assert_allclose(field, 0.7, atol=1e-5)
-    error = guesses(plane, context)["thin_plate"] - plane
-    assert np.sqrt(np.mean(error**2)) < 0.05 * plane.std()
+def test_one_fill_for_each_name_that_keeps_the_context(window):
+    x, context = window
+    out = first_guesses(x, context, Springs.default(1), periodic=False)
+    assert out.shape == (1, len(GUESSES), *x.shape[1:])
+    torch.testing.assert_close(out * context[:, None], (x * context)[:, None].expand_as(out))
 
 
-def test_thin_plate_beats_membrane_on_smooth_fields():
-    y, x = np.mgrid[0:32, 0:32]
-    field = (np.sin(x / 5.0) * np.cos(y / 6.0))[None]
-    context = np.random.default_rng(2).random(field.shape) < 0.2
-    found = guesses(field, context)
-    error = {k: np.sqrt(np.mean((found[k] - field)[~context] ** 2)) for k in GUESSES[:2]}
-    assert error["thin_plate"] < 0.7 * error["membrane"]
+def test_what_stands_outside_the_context_is_ignored(window):
+    x, context = window
+    other = torch.where(context > 0, x, 99.0)
+    springs = Springs.default(1)
+    torch.testing.assert_close(
+        first_guesses(other, context, springs, periodic=False),
+        first_guesses(x, context, springs, periodic=False),
+    )
 
 
-def test_wraps_around_when_periodic():
-    lon = np.arange(36) * 10.0
-    field = np.tile(np.cos(np.deg2rad(lon)), (1, 12, 1))
-    context = np.ones(field.shape, dtype=bool)
-    context[..., :3] = context[..., -3:] = False
-    found = {p: guesses(field, context, p)["membrane"] for p in (False, True)}
-    jump = {p: np.abs(f[..., 0] - f[..., -1]).max() for p, f in found.items()}
-    assert jump[True] < 0.4 * jump[False]
+def test_the_plate_follows_a_plane(window):
+    x, context = window
+    free = Springs(Stiffness.free(1), Stiffness.free(1))
+    plate = first_guesses(x, context, free, periodic=False)[:, 1]
+    assert float((plate - x).square().mean().sqrt()) < 0.05 * float(x.std())
 
 
-def test_time_helps_where_a_cell_is_seen_in_another_frame():
-    rng = np.random.default_rng(3)
-    still = np.repeat(rng.normal(size=(1, 16, 16)), 4, axis=0)
-    context = rng.random(still.shape) < 0.6
-    found = guesses(still, context)
-    rmse = {k: np.sqrt(np.mean((v - still)[~context] ** 2)) for k, v in found.items()}
-    assert rmse["space_time"] < 0.6 * rmse["membrane"]
+def test_extrapolation_is_limited():
+    x = torch.zeros(1, 1, 1, 16, 16)
+    x[..., :4] = torch.arange(4.0)
+    context = torch.zeros_like(x)
+    context[..., :4] = 1.0
+    out = first_guesses(x, context, Springs.default(1), periodic=False)
+    assert float(out.abs().max()) <= 4.5
 
 
-def test_empty_frames_are_zero_and_finite(plane):
-    context = np.zeros(plane.shape, dtype=bool)
-    for field in guesses(plane, context).values():
-        assert np.all(field == 0)
-    context[1] = True
-    found = guesses(plane, context)
-    assert np.all(found["thin_plate"][0] == 0) and np.isfinite(found["space_time"]).all()
+def test_float32_inside_an_autocast(window):
+    x, context = window
+    springs = Springs.default(1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = first_guesses(x, context, springs, periodic=False)
+    torch.testing.assert_close(inside, first_guesses(x, context, springs, periodic=False))
+
+
+def test_tuned_guesses_are_not_worse_than_the_default(window):
+    x, context = window
+    springs = tune_guesses([(x, context, 1.0 - context)], periodic=False)
+    errors = [
+        (first_guesses(x, context, s, periodic=False)[0] - x[0]).square()
+        .mul(1.0 - context[0]).sum(dim=(1, 2, 3, 4))
+        for s in (springs, Springs.default(1))
+    ]  # fmt: skip
+    assert (errors[0] <= errors[1] + 1e-6).all()

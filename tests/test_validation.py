@@ -75,6 +75,8 @@ def test_too_few_cells(gappy):
 @pytest.mark.parametrize(
     ("dim", "values", "message"),
     [
+        ("lon", [*range(355, 360), *range(6)], r"jumps by 360.*\(ds\['lon'\] \+ 180\) % 360 - 180"),
+        ("lon", [*range(175, 180), *range(-180, -174)], r"jumps by 360.*ds\['lon'\] % 360\)"),
         ("lat", [0, 1, 2, 2, 3, 4, 5, 6, 7.0], r"'lat' repeats values.*drop_duplicates\('lat'\)"),
         ("lon", [0, 1, 5, 3, 4, 2, 6, 7, 8, 9, 10.0], r"'lon' is not monotonic.*sortby\('lon'\)"),
     ],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import dask.array as da
@@ -82,6 +82,8 @@ class Filler:
     domain : bool array, shape (C, H, W)
     geometry : Geometry
         With the times of all frames.
+    told : set, optional
+        Which channels' fallbacks were logged.
     """
 
     methods: tuple[FrameMethod, ...]
@@ -90,6 +92,7 @@ class Filler:
     regressors: FloatArray
     domain: BoolArray
     geometry: Geometry
+    told: set[tuple[str, str]] = field(default_factory=set, compare=False, repr=False)
 
     @property
     def halo(self) -> int:
@@ -122,18 +125,25 @@ class Filler:
         for c, method in enumerate(self.methods):
             frames = np.ascontiguousarray(z[:, c])
             out[:, c], near, zero = method.complete(frames, self.domain[c], geometry, core)
-            where = (self.labels[c], start, stop)
-            if zero:
-                log.warning(
-                    "%s cannot fill %d cells of %s in frames %d to %d, which hold no observation "
-                    "that it could use; they get the climatology", method.name, zero, *where,
-                )  # fmt: skip
-            if near:
-                log.info(
-                    "%s has no answer for %d cells of %s in frames %d to %d; they get the nearest "
-                    "observation of their frame", method.name, near, *where,
-                )  # fmt: skip
+            self._tell(method.name, self.labels[c], start, stop, near, zero)
         return self.statistics.inverse(out, self.regressors[start:stop])
+
+    def _tell(self, name: str, label: str, start: int, stop: int, near: int, zero: int) -> None:
+        """Log what a method left to the fallbacks: once a channel, not once a block."""
+        where = (label, start, stop)
+        if zero and (label, "zero") not in self.told:
+            self.told.add((label, "zero"))
+            log.warning(
+                "%s cannot fill %d cells of %s in frames %d to %d (other frames may follow), which "
+                "hold no observation that it could use; they get the climatology",
+                name, zero, *where,
+            )  # fmt: skip
+        if near and (label, "near") not in self.told:
+            self.told.add((label, "near"))
+            log.info(
+                "%s has no answer for %d cells of %s in frames %d to %d (other frames may follow); "
+                "they get the nearest observation of their frame", name, near, *where,
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)

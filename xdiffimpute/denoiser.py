@@ -14,7 +14,7 @@ Gaussian likelihood, through which no gradient reaches the mean, trains the vari
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from .first_guess import GUESSES, Springs, first_guesses, tune_guesses
 from .schedule import Schedule, make_schedule
 from .space_time import Stiffness
 
-__all__ = ["DELTA", "Denoiser", "Prediction", "crop"]
+__all__ = ["DELTA", "Denoiser", "Estimator", "Prediction", "crop"]
 
 DELTA = 1e-3
 """The small diffusion time of single-step sampling (Eq. 9)."""
@@ -42,6 +42,19 @@ class Prediction(NamedTuple):
 
     mean: Tensor
     variance: Tensor
+
+
+class Estimator(Protocol):
+    """What samplers call: a denoiser, or one spread over a larger field."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """Noise levels."""
+        ...
+
+    def __call__(self, x_t: Tensor, t: Tensor, context: Tensor, features: Tensor) -> Prediction:
+        """Estimate the clean field; shapes as in :meth:`Denoiser.forward`."""
+        ...
 
 
 class Denoiser(nn.Module):
@@ -121,9 +134,10 @@ class Denoiser(nn.Module):
         """Stiffness of the guesses, found by :meth:`start_from`."""
         return Springs(*(Stiffness(*part) for part in self._springs))
 
-    def guess(self, x: Tensor, context: Tensor) -> Tensor:
-        """The first guesses, shape (B, G, C, T, H, W)."""
-        return first_guesses(x, context, self.springs, periodic=self.periodic)
+    def guess(self, x: Tensor, context: Tensor, *, periodic: bool | None = None) -> Tensor:
+        """The first guesses, shape (B, G, C, T, H, W); on a periodic grid if the network's is."""
+        around = self.periodic if periodic is None else periodic
+        return first_guesses(x, context, self.springs, periodic=around)
 
     def forward(
         self,
@@ -160,6 +174,12 @@ class Denoiser(nn.Module):
         guesses = self.guess(x_t, context)
         size = (features.shape[-2], features.shape[-1])
         x_t, context, guesses = (crop(a, offsets, size) for a in (x_t, context, guesses))
+        return self.estimate(x_t, t, context, guesses, features)
+
+    def estimate(
+        self, x_t: Tensor, t: Tensor, context: Tensor, guesses: Tensor, features: Tensor
+    ) -> Prediction:
+        """The network's part of :meth:`forward`, the guesses (B, G, C, T, H, W) being given."""
         c = x_t.shape[1]
         packed = torch.cat([x_t, context, guesses.flatten(1, 2), features], dim=1)
         out = self.backbone(packed, t, periodic=self.periodic)

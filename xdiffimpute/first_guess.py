@@ -1,8 +1,8 @@
 r"""Cheap linear fills that the denoiser starts from.
 
-Each is a membrane or a thin plate stretched over the context (:mod:`xdiffimpute.space_time`):
-a plain plate frame by frame, and both held together through time with a stiffness that was
-tuned on the data. A guess costs a few dozen elementwise passes whatever the gap size.
+A membrane and a thin plate are stretched over the context, held together through time with a
+stiffness that was tuned on the data (:mod:`xdiffimpute.space_time`). A guess costs a few dozen
+elementwise passes whatever the gap size.
 
 They are given to the backbone as inputs and as terms of a weighted base
 (:mod:`xdiffimpute.denoiser`); being linear in the data, but for a limit on extrapolation, they
@@ -21,16 +21,16 @@ from .space_time import Stiffness, fill_space_time, tune
 
 __all__ = ["GUESSES", "Springs", "first_guesses", "tune_guesses"]
 
-GUESSES = ("thin_plate", "membrane_in_time", "plate_in_time")
+GUESSES = ("membrane", "thin_plate")
 
 OVERSHOOT = 1.5
 
 
 class Springs(NamedTuple):
-    """The stiffness of the two guesses that are tuned."""
+    """The stiffness of each guess."""
 
     membrane: Stiffness
-    plate: Stiffness
+    thin_plate: Stiffness
 
     @classmethod
     def default(cls, channels: int) -> Springs:
@@ -60,12 +60,10 @@ def first_guesses(x: Tensor, context: Tensor, springs: Springs, *, periodic: boo
     """
     with torch.autocast(x.device.type, enabled=False):
         x = x * context
-        free = Stiffness.free(x.shape[1])
         guesses = torch.stack(
             [
-                fill_space_time(x, context, free, order=2, periodic=periodic),
-                fill_space_time(x, context, springs.membrane, order=1, periodic=periodic),
-                fill_space_time(x, context, springs.plate, order=2, periodic=periodic),
+                fill_space_time(x, context, stiffness, order=order, periodic=periodic)
+                for order, stiffness in enumerate(springs, start=1)
             ],
             dim=1,
         )

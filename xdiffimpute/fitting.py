@@ -125,10 +125,15 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     statistics = Statistics.fit(training_data, clock, kind=options.statistics, log=logs)
     check = verification(statistics)
     if options.statistics == "auto" and statistics.kind == "variable" and len(clock.days) > 2:
-        other = Statistics.fit(training_data, clock, kind="cell", log=logs)
-        rival = verification(other)
-        if rival.error_of_guesses(spec.periodic) < check.error_of_guesses(spec.periodic):
-            statistics, check = other, rival
+        cell = Statistics.fit(training_data, clock, kind="cell", log=logs)
+        better = verification(cell).error_of_guesses(spec.periodic) < check.error_of_guesses(
+            spec.periodic
+        )
+        if better.any():
+            statistics = statistics.replaced(cell, better)
+            check = verification(statistics)
+            named = [c.label for c, yes in zip(spec.channels, better, strict=True) if yes]
+            log.info("a mean for each cell helps: %s", ", ".join(named))
     log.info("climatology: %s; %d observations withheld", statistics.kind, withheld.cells)
     pool = BlockPool(training_data, clock, statistics, window=sizes.window, seed=options.seed)
     denoiser, history = _train(pool, coordinates, partition, sizes, spec, settings, options, check)

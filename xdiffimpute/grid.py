@@ -132,12 +132,21 @@ def _coordinate(ds: xr.Dataset, dim: str) -> FloatArray | None:
     values = np.asarray(ds[dim].values, dtype=np.float64)
     steps = np.diff(values)
     if len(values) > 1 and not ((steps > 0).all() or (steps < 0).all()):
-        problem = "repeats values" if len(np.unique(values)) < len(values) else "is not monotonic"
-        raise AxesError(
-            f"the coordinate {dim!r} {problem} or holds NaN; put it in order with "
-            f"ds.sortby({dim!r}) or ds.drop_duplicates({dim!r})"
-        )
+        raise AxesError(f"the coordinate {dim!r} {_disorder(ds[dim], values, steps)}")
     return values
+
+
+def _disorder(coordinate: xr.DataArray, values: FloatArray, steps: FloatArray) -> str:
+    """What is wrong with a coordinate that is not strictly monotonic, and what to type."""
+    dim = coordinate.name
+    if np.isnan(values).any():
+        return f"holds NaN; drop those cells with ds.isel({dim}=ds[{dim!r}].notnull().values)"
+    if len(np.unique(values)) < len(values):
+        return f"repeats values; drop the copies with ds.drop_duplicates({dim!r})"
+    if (np.abs(steps) > 180.0).sum() == 1 and values.max() - values.min() > 180.0:
+        turned = f"ds[{dim!r}] % 360" if values.min() < 0 else f"(ds[{dim!r}] + 180) % 360 - 180"
+        return f"jumps by 360; make it run on with ds.assign_coords({dim}={turned})"
+    return f"is not monotonic; put it in order with ds.sortby({dim!r})"
 
 
 def _named(ds: xr.Dataset, kind: str, y: str, x: str) -> FloatArray | None:

@@ -22,7 +22,7 @@ def has_bfloat16(device: torch.device) -> bool:
     Without such instructions a CPU emulates them, at a loss.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     found = torch.cpu.get_capabilities()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 

@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import dask
 import dask.array as da
@@ -20,22 +19,20 @@ import torch
 import xarray as xr
 from tqdm import tqdm
 
-from ._typing import FloatArray, IntArray
-from .denoiser import Denoiser, Prediction
+from ._typing import FloatArray
+from .denoiser import Denoiser
 from .partition import Partition
 from .samplers import Sampler
 from .streaming import Coordinates
-from .tiling import ramp, starts, surroundings
+from .tiled import Tiled
+from .tiling import ramp, starts
 from .transforms import Statistics
-
-Place: TypeAlias = tuple[int, IntArray, IntArray]
 
 __all__ = ["Filler", "reconstruct"]
 
 SEGMENT_BYTES = 32 * 2**20
 SEGMENT_FRAMES = 64
 CELLS_AT_ONCE = 400_000
-FILL_MARGIN = 96
 
 _ONE_AT_A_TIME = threading.Lock()  # a network uses all cores by itself; dask threads would fight
 
@@ -108,15 +105,13 @@ class Filler:
         low, high = self.segment(start, stop)
         z = self.statistics.forward(np.asarray(values, np.float32), self.regressors[low:high])
         total = np.zeros((2, *z.shape), dtype=np.float64)
-        weight = np.zeros((z.shape[0], 1, *z.shape[2:]), dtype=np.float64)
-        in_time = ramp(self.window, self.window // 2)
-        for (t, y, x), kernel, mean, variance in self._pieces(z, series, low, start, stop):
+        weight = np.zeros((z.shape[0], 1, 1, 1), dtype=np.float64)
+        share = ramp(self.window, self.window // 2)[:, None, None, None]
+        for t, mean, variance in self._windows_of(z, series, low, start, stop):
             span = slice(t - low, t - low + self.window)
-            share = in_time[:, None, None, None] * kernel
-            at = (span, slice(None), y[:, None], x[None, :])
-            total[0][at] += share * mean
-            total[1][at] += share * variance
-            weight[at] += share
+            total[0, span] += share * mean
+            total[1, span] += share * variance
+            weight[span] += share
         inner = slice(start - low, stop - low)
         mean = (total[0, inner] / weight[inner]).astype(np.float32)
         spread = np.sqrt(total[1, inner] / weight[inner]).astype(np.float32)
@@ -129,55 +124,35 @@ class Filler:
             ]
         ).astype(np.float32)
 
-    def _pieces(
+    def _windows_of(
         self, z: FloatArray, series: int, low: int, start: int, stop: int
-    ) -> Iterator[tuple[Place, FloatArray, FloatArray, FloatArray]]:
-        h, w = z.shape[-2:]
-        th, tw = self.tile
-        wrap = self.periodic and tw < w
-        rows: list[IntArray] = [y + np.arange(th) for y in starts(h, th, max(1, 2 * th // 3))]
-        columns: list[IntArray] = [
-            (x + np.arange(tw)) % w for x in starts(w, tw, max(1, 2 * tw // 3), periodic=wrap)
-        ]
-        kernel: FloatArray = np.outer(
-            ramp(th, th // 3 if th < h else 0), ramp(tw, tw // 3 if tw < w else 0)
-        )[None, None]
+    ) -> Iterator[tuple[int, FloatArray, FloatArray]]:
+        """First frame, mean and variance (T, C, H, W) of each window that touches the frames."""
         times = [t for t in self.windows() if t < stop and t + self.window > start]
-        places = [(t, y, x) for t in times for y in rows for x in columns]
-        size = max(1, CELLS_AT_ONCE // (self.window * th * tw * z.shape[1]))
-        for k in range(0, len(places), size):
-            group = places[k : k + size]
+        size = max(1, CELLS_AT_ONCE // (self.window * int(np.prod(z.shape[1:]))))
+        for k in range(0, len(times), size):
+            group = times[k : k + size]
             mean, variance = self._predict(z, group, series, low)
-            for i, place in enumerate(group):
-                yield place, kernel, mean[i], variance[i]
+            yield from zip(group, mean, variance, strict=True)
 
     def _predict(
-        self, z: FloatArray, places: list[Place], series: int, low: int
+        self, z: FloatArray, times: list[int], series: int, low: int
     ) -> tuple[FloatArray, FloatArray]:
         device = next(self.denoiser.parameters()).device
-        h, w = z.shape[-2:]
-        wrap = self.periodic and self.tile[1] < w
-        cut, features, offsets = [], [], []
-        for t, y, x in places:
-            rows, above = surroundings(int(y[0]), len(y), h, FILL_MARGIN)
-            columns, left = surroundings(int(x[0]), len(x), w, FILL_MARGIN, periodic=wrap)
-            part = z[t - low : t - low + self.window, :, rows[0] : rows[-1] + 1][..., columns]
-            cut.append(part.transpose(1, 0, 2, 3))
-            features.append(self.coordinates(slice(t, t + self.window), y, x))
-            offsets.append((above, left))
+        rows, columns = np.arange(z.shape[-2]), np.arange(z.shape[-1])
+        cut = [z[t - low : t - low + self.window].transpose(1, 0, 2, 3) for t in times]
+        features = [self.coordinates(slice(t, t + self.window), rows, columns) for t in times]
         values = torch.from_numpy(np.stack(cut)).to(device)
         observed = torch.isfinite(values)
-        seed = [self.seed, 3, series, places[0][0], *(int(axis[0]) for axis in places[0][1:])]
         with torch.inference_mode():
-            out: Prediction = self.sampler(
-                self.denoiser,
+            out = self.sampler(
+                Tiled(self.denoiser, self.tile, periodic=self.periodic),
                 torch.where(observed, values, torch.zeros_like(values)),
                 observed.to(values.dtype),
                 torch.from_numpy(np.stack(features)).to(device),
                 self.partition,
-                np.random.default_rng(np.random.SeedSequence(seed)),
+                np.random.default_rng(np.random.SeedSequence([self.seed, 3, series, times[0]])),
                 self.density,
-                offsets,
             )
         mean, variance = (part.float().cpu().numpy().transpose(0, 2, 1, 3, 4) for part in out)
         return mean, variance

@@ -3,9 +3,9 @@ r"""A fill in space and time at once: a screened membrane, guided by slopes seen
 It minimises, with the context held fixed,
 
 .. math::
-    \sum_t \int |\nabla u_t - \gamma\, g_t|^2 + k^2 u_t^2 + \kappa\, (u_t - u_{t-1})^2 ,
+    \sum_t \int |\nabla u_t - \gamma\, g_t|^2 + k^2 u_t^2 + \kappa\, (u_t - u_{t-1})^2
 
-where :math:`g_t` is the mean of the slopes that were seen at a place in the frames of the
+for the membrane, or the square of its Euler-Lagrange operator for the plate, where :math:`g_t` is the mean of the slopes that were seen at a place in the frames of the
 window, weighted by nearness in time. It is the most likely field under a Gaussian model with
 correlation length 1/k, with persistence :math:`\kappa`, and with a part :math:`\gamma` of the
 slopes that stays where it is (fronts, coasts, mountains). The three are found for each channel
@@ -30,7 +30,8 @@ from .relaxation import laplacian, masked_pyramid, prolong
 
 __all__ = ["Stiffness", "fill_space_time", "tune"]
 
-SWEEPS = 12
+STEPS = {1: 8, 2: 16}
+TINY = 1e-20
 SLOPE_FRAMES = 4.0
 SLOPE_DOUBT = 0.3
 
@@ -101,63 +102,79 @@ def fill_space_time(
         if level < len(levels) - 1:
             u = torch.lerp(prolong(u, (value.shape[-2], value.shape[-1])), value, seen)
             slopes = guidance * _divergence(value, seen, periodic) if guidance.any() else None
-        coupling, screening = springs[0] * 4.0 ** (order * level), springs[1] * 4.0**level
-        if order == 1:
-            u = _relax_membrane(u, value, seen, slopes, coupling, screening, periodic)
-        else:
-            u = _relax_plate(u, value, seen, slopes, coupling, screening, periodic)
+        operator = _Operator.at(level, springs[0], springs[1], u.shape[1], periodic)
+        u = _solve(u, seen, slopes, operator, order)
     return u.view_as(x)
 
 
-def _relax_membrane(
-    u: Tensor,
-    value: Tensor,
-    seen: Tensor,
-    slopes: Tensor | None,
-    coupling: Tensor,
-    screening: Tensor,
-    periodic: bool,
+class _Operator(NamedTuple):
+    """The screened Laplacian in space and time on one level of the pyramid.
+
+    Parameters
+    ----------
+    coupling, screening : Tensor, shape (N, 1, 1, 1)
+        Of the cells of this level.
+    in_time : bool
+        Whether there are frames to couple.
+    periodic : bool
+    """
+
+    coupling: Tensor
+    screening: Tensor
+    in_time: bool
+    periodic: bool
+
+    @classmethod
+    def at(
+        cls, level: int, coupling: Tensor, screening: Tensor, frames: int, periodic: bool
+    ) -> _Operator:
+        """On cells 2**level wide, of 4**level squared cells."""
+        in_time = frames > 1 and bool(coupling.any())
+        return cls(coupling * 4.0**level, screening * 4.0**level, in_time, periodic)
+
+    def __call__(self, u: Tensor) -> Tensor:
+        """Applied to (N, T, H, W), as a new array."""
+        out = laplacian(u, self.periodic).sub_(u * self.screening)
+        if self.in_time:
+            pull = (u[:, 1:] - u[:, :-1]) * self.coupling
+            out[:, :-1].add_(pull)
+            out[:, 1:].sub_(pull)
+        return out
+
+
+def _solve(
+    u: Tensor, seen: Tensor, slopes: Tensor | None, operator: _Operator, order: int
 ) -> Tensor:
-    """Damped Jacobi sweeps, in place, on (N, T, H, W)."""
-    step = (0.9 / (4.0 + 2.0 * coupling + screening)).expand_as(u)
-    for _ in range(SWEEPS):
-        force = laplacian(u, periodic).sub_(u * screening)
-        if slopes is not None:
-            force.sub_(slopes)
-        _pull(force, u, coupling)
-        u.addcmul_(force, step).lerp_(value, seen)
+    """A few steps of conjugate gradients for the cells not seen, in place on (N, T, H, W)."""
+    missing = 1.0 - seen
+    force = operator(u)
+    if slopes is not None:
+        force.sub_(slopes)
+    if order == 2:
+        force = operator(force).neg_()
+    left = force.mul_(missing)
+    direction, size = left.clone(), _dot(left, left)
+    for _ in range(STEPS[order]):
+        bent = operator(direction)
+        bent = operator(bent) if order == 2 else bent.neg_()
+        bent.mul_(missing)
+        pace = _ratio(size, _dot(direction, bent))
+        u.addcmul_(direction, pace.expand_as(u))
+        left.addcmul_(bent, pace.expand_as(u), value=-1.0)
+        before, size = size, _dot(left, left)
+        direction.mul_(_ratio(size, before)).add_(left)
     return u
 
 
-def _relax_plate(
-    u: Tensor,
-    value: Tensor,
-    seen: Tensor,
-    slopes: Tensor | None,
-    coupling: Tensor,
-    screening: Tensor,
-    periodic: bool,
-) -> Tensor:
-    """Sweeps with momentum, in place, on (N, T, H, W)."""
-    step = (1.4 / ((8.0 + screening).square() + 4.0 * coupling)).expand_as(u)
-    velocity = torch.zeros_like(u)
-    for _ in range(SWEEPS):
-        bend = laplacian(u, periodic).sub_(u * screening)
-        if slopes is not None:
-            bend.sub_(slopes)
-        force = laplacian(bend, periodic).sub_(bend * screening).neg_()
-        _pull(force, u, coupling)
-        velocity.mul_(0.7).addcmul_(force, step)
-        u.add_(velocity).lerp_(value, seen)
-    return u
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner product over (T, H, W), shape (N, 1, 1, 1)."""
+    flat = torch.bmm(a.flatten(1)[:, None], b.flatten(1)[:, :, None])
+    return flat.view(-1, 1, 1, 1)
 
 
-def _pull(force: Tensor, u: Tensor, coupling: Tensor) -> None:
-    """Add the pull of the neighbouring frames."""
-    if u.shape[1] > 1 and bool(coupling.any()):
-        pull = (u[:, 1:] - u[:, :-1]) * coupling
-        force[:, :-1].add_(pull)
-        force[:, 1:].sub_(pull)
+def _ratio(above: Tensor, below: Tensor) -> Tensor:
+    """Zero where there is nothing left to solve."""
+    return torch.where(below > TINY, above / below.clamp(min=TINY), torch.zeros_like(above))
 
 
 def _divergence(value: Tensor, seen: Tensor, periodic: bool) -> Tensor:
@@ -214,7 +231,10 @@ def tune(
 
 
 def _errors(
-    samples: Sequence[tuple[Tensor, Tensor, Tensor]], stiffness: Stiffness, order: int, periodic: bool
+    samples: Sequence[tuple[Tensor, Tensor, Tensor]],
+    stiffness: Stiffness,
+    order: int,
+    periodic: bool,
 ) -> Tensor:
     """Squared error at the queried cells of each channel, shape (C,)."""
     total = torch.zeros(samples[0][0].shape[1])

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import dask
@@ -137,6 +137,26 @@ class Statistics:
             kind, found, np.ascontiguousarray(coefficients, dtype=np.float32),
             np.ascontiguousarray(scale, dtype=np.float32), logs, floor, count,
         )  # fmt: skip
+
+    def replaced(self, other: Statistics, channels: BoolArray) -> Statistics:
+        """These statistics, but for some channels those of another estimate on the same data.
+
+        Parameters
+        ----------
+        other : Statistics
+            With the same harmonics.
+        channels : bool array, shape (C,)
+            True where ``other`` is taken.
+
+        Returns
+        -------
+        Statistics
+            Of the kind that has a value for each cell, unless both have one for each variable.
+        """
+        coefficients = np.where(channels[:, None, None], other.coefficients, self.coefficients)
+        kind = other.kind if self.kind == "variable" else self.kind
+        scale = np.where(channels[:, None, None], other.scale, self.scale)
+        return replace(self, kind=kind, coefficients=coefficients, scale=scale)
 
     def climatology(self, regressors: FloatArray, region: Region = EVERYWHERE) -> FloatArray:
         """Expected values, in the logarithm where that is used.

@@ -20,6 +20,7 @@ from .partition import Partition
 from .planning import Plan
 from .samplers import SAMPLERS
 from .streaming import Coordinates
+from .tiled import InSurroundings
 from .tiling import MARGIN, surroundings
 from .transforms import Statistics
 from .withholding import Withheld
@@ -97,11 +98,16 @@ class Verification:
         """Mean square error of a single pass at the withheld cells, in standardised units."""
         return self.judge(denoiser, "single_pass")[0]
 
-    def error_of_guesses(self, periodic: bool) -> float:
+    def error_of_guesses(self, periodic: bool) -> FloatArray:
         """Mean square error of the best constant mixture of the first guesses.
 
-        Each channel's is in units of the variance of its withheld values, so that it tells
-        which of two climatologies is better before any training.
+        In units of the variance of each channel's withheld values, so that it tells which of
+        two climatologies is better before any training.
+
+        Returns
+        -------
+        float array, shape (C,)
+            NaN where nothing of a channel is withheld.
         """
         observed = torch.isfinite(self.inputs)
         x = torch.where(observed, self.inputs, torch.zeros_like(self.inputs))
@@ -113,7 +119,7 @@ class Verification:
         guesses = first_guesses(x, context, springs, periodic=periodic)
         size = (self.targets.shape[-2], self.targets.shape[-1])
         guesses = crop(guesses, self.offsets, size)
-        total = 0.0
+        errors = np.full(self.targets.shape[1], np.nan)
         for c in range(self.targets.shape[1]):
             here = self.masks[:, c] > 0
             if not here.any():
@@ -122,8 +128,8 @@ class Verification:
             target = self.targets[:, c][here].double().numpy()
             weights, *_ = np.linalg.lstsq(columns, target, rcond=None)
             error = float(np.mean((columns @ weights - target) ** 2))
-            total += error * float(self.scale[c]) ** 2 / max(float(self.spread[c]), 1e-30)
-        return total
+            errors[c] = error * float(self.scale[c]) ** 2 / max(float(self.spread[c]), 1e-30)
+        return errors
 
     def _paste(self, tiles: Tensor) -> Tensor:
         """Tiles in their surroundings, zero outside: like the inputs."""
@@ -162,14 +168,13 @@ class Verification:
                 x = self.inputs[k : k + size].to(self.device)
                 observed = torch.isfinite(x)
                 out = run(
-                    denoiser,
+                    InSurroundings(denoiser, self.offsets[k : k + size]),
                     torch.where(observed, x, torch.zeros_like(x)),
                     observed.to(x.dtype),
                     self.features[k : k + size].to(self.device),
                     self.partition,
                     rng,
                     self.density,
-                    self.offsets[k : k + size],
                 )
                 error = out.mean.float().cpu() - self.targets[k : k + size]
                 squared.append(error.square() * self.masks[k : k + size])

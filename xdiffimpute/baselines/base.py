@@ -275,6 +275,46 @@ class Baseline(Imputer):
         return f"<{type(self).__name__}{shown}, {state}>"
 
 
+class Inpainting(Baseline):
+    """A method of image processing: each frame by itself, with or without its land.
+
+    Subclasses write :meth:`inpaint` and name their settings in ``knobs``, among them ``land``:
+    ``"climatology"`` holds cells outside the domain there, ``"free"`` fills them too.
+    """
+
+    @abstractmethod
+    def inpaint(self, field: FloatArray, gaps: BoolArray, domain: BoolArray) -> FloatArray:
+        """Fill the gaps of one field.
+
+        Parameters
+        ----------
+        field : float32 array, shape (H, W)
+            NaN where missing.
+        gaps : bool array, shape (H, W)
+            Cells to fill; other missing cells count as zero.
+        domain : bool array, shape (H, W)
+            Cells whose values are wanted.
+
+        Returns
+        -------
+        float array, shape (H, W)
+        """
+
+    def interpolate(
+        self, frames: FloatArray, domain: BoolArray, geometry: Geometry, core: slice
+    ) -> FloatArray:
+        out = frames[core].copy()
+        free = self.settings["land"] == "free"
+        inside = geometry.wrap(domain)
+        for frame in out:
+            if not np.isfinite(frame).any() or not (np.isnan(frame) & domain).any():
+                continue
+            wide = geometry.wrap(frame)
+            gaps = np.isnan(wide) if free else np.isnan(wide) & inside
+            frame[:] = geometry.unwrap(self.inpaint(wide, gaps, inside))
+        return out
+
+
 def _complete(packed: xr.DataArray) -> bool:
     """Nothing is missing, as far as is known without computing."""
     return packed.chunks is None and bool(np.isfinite(packed.values).all())

@@ -19,7 +19,7 @@ from scipy.ndimage import generate_binary_structure, label
 from .._typing import BoolArray, FloatArray
 from ..exceptions import ImputeError
 from ..tiling import ramp, starts
-from .base import Baseline, Geometry
+from .base import Inpainting
 
 __all__ = ["Biharmonic"]
 
@@ -28,7 +28,7 @@ OVERLAP = 64
 FEW_REGIONS = 64
 
 
-class Biharmonic(Baseline):
+class Biharmonic(Inpainting):
     """Solution of the biharmonic equation in the gaps of each frame.
 
     Parameters
@@ -46,6 +46,7 @@ class Biharmonic(Baseline):
     Examples
     --------
     >>> import numpy as np
+    >>> from xdiffimpute.geometry import Geometry
     >>> plane = np.add.outer(np.arange(7.0), np.arange(7.0)).astype("float32")
     >>> plane[3, 3] = np.nan
     >>> out = Biharmonic().interpolate(
@@ -58,19 +59,8 @@ class Biharmonic(Baseline):
     name = "biharmonic"
     knobs = {"land": ("climatology", "free")}
 
-    def interpolate(
-        self, frames: FloatArray, domain: BoolArray, geometry: Geometry, core: slice
-    ) -> FloatArray:
-        out = frames[core].copy()
-        free = self.settings["land"] == "free"
-        inside = geometry.wrap(domain)
-        for frame in out:
-            if not np.isfinite(frame).any() or not (np.isnan(frame) & domain).any():
-                continue
-            wide = geometry.wrap(frame)
-            gaps = np.isnan(wide) if free else np.isnan(wide) & inside
-            frame[:] = geometry.unwrap(_solve(wide, gaps, inside))
-        return out
+    def inpaint(self, field: FloatArray, gaps: BoolArray, domain: BoolArray) -> FloatArray:
+        return _solve(field, gaps, domain)
 
 
 def _solve(field: FloatArray, gaps: BoolArray, domain: BoolArray) -> FloatArray:

@@ -14,12 +14,12 @@ import numpy as np
 
 from .._typing import BoolArray, FloatArray
 from ..exceptions import ImputeError
-from .base import Baseline, Geometry
+from .base import Inpainting
 
 __all__ = ["NavierStokes"]
 
 
-class NavierStokes(Baseline):
+class NavierStokes(Inpainting):
     """Navier-Stokes fill of OpenCV, in float32.
 
     Parameters
@@ -39,6 +39,7 @@ class NavierStokes(Baseline):
     Examples
     --------
     >>> import numpy as np
+    >>> from xdiffimpute.geometry import Geometry
     >>> frame = np.full((1, 5, 5), 2.0, dtype="float32")
     >>> frame[0, 2, 2] = np.nan
     >>> domain, grid = np.ones((5, 5), bool), Geometry.of((5, 5))
@@ -50,28 +51,15 @@ class NavierStokes(Baseline):
     name = "navier_stokes"
     knobs = {"land": ("climatology", "free"), "radius": (5, 2, 10, 20)}
 
-    def interpolate(
-        self, frames: FloatArray, domain: BoolArray, geometry: Geometry, core: slice
-    ) -> FloatArray:
-        out = frames[core].copy()
-        free = self.settings["land"] == "free"
-        inside = geometry.wrap(domain)
-        for frame in out:
-            if not np.isfinite(frame).any() or not (np.isnan(frame) & domain).any():
-                continue
-            wide = geometry.wrap(frame)
-            gaps = np.isnan(wide) if free else np.isnan(wide) & inside
-            frame[:] = geometry.unwrap(_inpaint(wide, gaps, int(self.settings["radius"])))
-        return out
-
-
-def _inpaint(field: FloatArray, gaps: BoolArray, radius: int) -> FloatArray:
-    try:
-        import cv2
-    except ImportError as error:
-        raise ImputeError(
-            "navier_stokes needs OpenCV, which is not installed; "
-            "type: pip install 'xdiffimpute[baselines]'"
-        ) from error
-    image = np.ascontiguousarray(np.nan_to_num(field), dtype=np.float32)
-    return np.asarray(cv2.inpaint(image, gaps.astype(np.uint8), radius, cv2.INPAINT_NS))
+    def inpaint(self, field: FloatArray, gaps: BoolArray, domain: BoolArray) -> FloatArray:
+        try:
+            import cv2
+        except ImportError as error:
+            raise ImputeError(
+                "navier_stokes needs OpenCV, which is not installed; "
+                "type: pip install 'xdiffimpute[baselines]'"
+            ) from error
+        image = np.ascontiguousarray(np.nan_to_num(field), dtype=np.float32)
+        return np.asarray(
+            cv2.inpaint(image, gaps.astype(np.uint8), int(self.settings["radius"]), cv2.INPAINT_NS)
+        )

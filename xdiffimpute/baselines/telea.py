@@ -15,12 +15,12 @@ import numpy as np
 
 from .._typing import BoolArray, FloatArray
 from ..exceptions import ImputeError
-from .base import Baseline, Geometry
+from .base import Inpainting
 
 __all__ = ["Telea"]
 
 
-class Telea(Baseline):
+class Telea(Inpainting):
     """Fast marching fill of OpenCV, at 16 bits.
 
     Parameters
@@ -40,6 +40,7 @@ class Telea(Baseline):
     Examples
     --------
     >>> import numpy as np
+    >>> from xdiffimpute.geometry import Geometry
     >>> frame = np.full((1, 5, 5), 2.0, dtype="float32")
     >>> frame[0, 2, 2] = np.nan
     >>> out = Telea().interpolate(frame, np.ones((5, 5), bool), Geometry.of((5, 5)), slice(0, 1))
@@ -50,34 +51,22 @@ class Telea(Baseline):
     name = "telea"
     knobs = {"land": ("climatology", "free"), "radius": (5, 2, 10, 20)}
 
-    def interpolate(
-        self, frames: FloatArray, domain: BoolArray, geometry: Geometry, core: slice
-    ) -> FloatArray:
-        out = frames[core].copy()
-        free = self.settings["land"] == "free"
-        inside = geometry.wrap(domain)
-        for frame in out:
-            if not np.isfinite(frame).any() or not (np.isnan(frame) & domain).any():
-                continue
-            wide = geometry.wrap(frame)
-            gaps = np.isnan(wide) if free else np.isnan(wide) & inside
-            frame[:] = geometry.unwrap(_inpaint(wide, gaps, int(self.settings["radius"])))
-        return out
-
-
-def _inpaint(field: FloatArray, gaps: BoolArray, radius: int) -> FloatArray:
-    try:
-        import cv2
-    except ImportError as error:
-        raise ImputeError(
-            "telea needs OpenCV, which is not installed; type: pip install 'xdiffimpute[baselines]'"
-        ) from error
-    values = np.nan_to_num(field).astype(np.float64)
-    known = values[~gaps]
-    low, span = known.min(), np.ptp(known)
-    if span == 0.0:
-        return np.full(field.shape, low)
-    levels = np.round((values - low) / span * 65535.0)
-    image = np.where(gaps, 0.0, levels).astype(np.uint16)
-    filled = cv2.inpaint(image, gaps.astype(np.uint8), radius, cv2.INPAINT_TELEA)
-    return np.where(gaps, filled.astype(np.float64) / 65535.0 * span + low, values)
+    def inpaint(self, field: FloatArray, gaps: BoolArray, domain: BoolArray) -> FloatArray:
+        try:
+            import cv2
+        except ImportError as error:
+            raise ImputeError(
+                "telea needs OpenCV, which is not installed; "
+                "type: pip install 'xdiffimpute[baselines]'"
+            ) from error
+        values = np.nan_to_num(field).astype(np.float64)
+        known = values[~gaps]
+        low, span = known.min(), np.ptp(known)
+        if span == 0.0:
+            return np.full(field.shape, low)
+        levels = np.round((values - low) / span * 65535.0)
+        image = np.where(gaps, 0.0, levels).astype(np.uint16)
+        filled = cv2.inpaint(
+            image, gaps.astype(np.uint8), int(self.settings["radius"]), cv2.INPAINT_TELEA
+        )
+        return np.where(gaps, filled.astype(np.float64) / 65535.0 * span + low, values)

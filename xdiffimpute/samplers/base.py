@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
 
-from ..denoiser import Denoiser, Prediction
+from ..denoiser import Estimator, Prediction
 from ..partition import Partition
 
 __all__ = ["Sampler"]
@@ -20,26 +19,25 @@ class Sampler(ABC):
     @abstractmethod
     def __call__(
         self,
-        denoiser: Denoiser,
+        denoiser: Estimator,
         x: Tensor,
         observed: Tensor,
         features: Tensor,
         partition: Partition,
         rng: np.random.Generator,
         density: float | None = None,
-        offsets: Sequence[tuple[int, int]] | None = None,
     ) -> Prediction:
         """Estimate.
 
         Parameters
         ----------
-        denoiser : Denoiser
+        denoiser : Estimator
         x : Tensor, shape (B, C, T, H, W)
             Standardised values, zero where not observed.
         observed : Tensor, shape (B, C, T, H, W)
             1 where observed.
         features : Tensor, shape (B, F, T, h, w)
-            Coordinates of the tile.
+            Coordinates.
         partition : Partition
             How contexts were drawn in training.
         rng : numpy.random.Generator
@@ -49,11 +47,9 @@ class Sampler(ABC):
             that the network works in the range it learned (Appendix H.5); ``None`` thins
             by the ratio used in training.
 
-        offsets : sequence of (int, int), optional
-            Where each sample's tile begins, if the values cover more than the tile.
-
         Returns
         -------
         Prediction
-            Mean and variance of the tile, each (B, C, T, h, w).
+            Mean and variance, each (B, C, T, h, w): of the values' cells, or of the tile that the
+            estimator cuts from them.
         """

@@ -9,14 +9,12 @@ information that a single context lacks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from .._typing import BoolArray
-from ..denoiser import DELTA, Denoiser, Prediction
+from ..denoiser import DELTA, Estimator, Prediction
 from ..partition import Partition
 from .base import Sampler
 
@@ -37,14 +35,13 @@ class Ensemble(Sampler):
 
     def __call__(
         self,
-        denoiser: Denoiser,
+        denoiser: Estimator,
         x: Tensor,
         observed: Tensor,
         features: Tensor,
         partition: Partition,
         rng: np.random.Generator,
         density: float | None = None,
-        offsets: Sequence[tuple[int, int]] | None = None,
     ) -> Prediction:
         b = x.shape[0]
         masks = observed.bool().cpu().numpy()
@@ -63,9 +60,8 @@ class Ensemble(Sampler):
         noise = torch.randn(context.shape, generator=generator).to(x)
         x_delta = alpha.to(x) * x.repeat(self.members, 1, 1, 1, 1) + sigma.to(x) * noise
         t = torch.full((self.members * b,), DELTA, device=x.device)
-        places = None if offsets is None else list(offsets) * self.members
         repeated = features.repeat(self.members, 1, 1, 1, 1)
-        out: Prediction = denoiser(x_delta, t, context, repeated, places)
+        out = denoiser(x_delta, t, context, repeated)
         means = out.mean.unflatten(0, (self.members, b))
         variances = out.variance.unflatten(0, (self.members, b))
         return Prediction(means.mean(dim=0), variances.mean(dim=0))

@@ -8,13 +8,11 @@ of the observations themselves, which a context ratio drawn from a range provide
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..denoiser import DELTA, Denoiser, Prediction
+from ..denoiser import DELTA, Estimator, Prediction
 from ..partition import Partition
 from .base import Sampler
 
@@ -26,15 +24,13 @@ class SinglePass(Sampler):
 
     def __call__(
         self,
-        denoiser: Denoiser,
+        denoiser: Estimator,
         x: Tensor,
         observed: Tensor,
         features: Tensor,
         partition: Partition,
         rng: np.random.Generator,
         density: float | None = None,
-        offsets: Sequence[tuple[int, int]] | None = None,
     ) -> Prediction:
         t = torch.full((x.shape[0],), DELTA, device=x.device)
-        prediction: Prediction = denoiser(x, t, observed, features, offsets)
-        return prediction
+        return denoiser(x, t, observed, features)

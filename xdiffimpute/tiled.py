@@ -1,0 +1,118 @@
+"""The denoiser on fields larger than the tiles it was trained on, and on tiles within fields.
+
+Samplers know neither: they call an :class:`~xdiffimpute.denoiser.Estimator` on whatever they
+are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._typing import FloatArray, IntArray
+from .denoiser import Denoiser, Prediction
+from .schedule import Schedule
+from .tiling import ramp, starts
+
+__all__ = ["InSurroundings", "Tiled"]
+
+CELLS_AT_ONCE = 400_000
+
+
+class InSurroundings:
+    """Estimates of tiles, with first guesses from their surroundings.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    offsets : sequence of (int, int)
+        First row and column of each sample's tile in the values that it is called with; members
+        of an ensemble follow one another in the same order.
+    """
+
+    def __init__(self, denoiser: Denoiser, offsets: Sequence[tuple[int, int]]) -> None:
+        self.denoiser, self.offsets = denoiser, list(offsets)
+
+    @property
+    def schedule(self) -> Schedule:
+        """Of the denoiser."""
+        return self.denoiser.schedule
+
+    def __call__(self, x_t: Tensor, t: Tensor, context: Tensor, features: Tensor) -> Prediction:
+        """As :meth:`Denoiser.forward`."""
+        offsets = self.offsets * (len(x_t) // len(self.offsets))
+        prediction: Prediction = self.denoiser(x_t, t, context, features, offsets)
+        return prediction
+
+
+class Tiled:
+    """Estimates of whole fields, blended from overlapping tiles.
+
+    The first guesses are made once for the whole field; the network works on tiles of the
+    size it was trained on, a third of which overlaps the next.
+
+    Parameters
+    ----------
+    denoiser : Denoiser
+    tile : (int, int)
+        Cells in y and x.
+    periodic : bool
+        Whether tiles run across the edge of a global grid.
+    """
+
+    def __init__(self, denoiser: Denoiser, tile: tuple[int, int], *, periodic: bool) -> None:
+        self.denoiser, self.tile, self.periodic = denoiser, tile, periodic
+
+    @property
+    def schedule(self) -> Schedule:
+        """Of the denoiser."""
+        return self.denoiser.schedule
+
+    def __call__(self, x_t: Tensor, t: Tensor, context: Tensor, features: Tensor) -> Prediction:
+        """As :meth:`Denoiser.forward`, on fields of any size."""
+        if tuple(x_t.shape[-2:]) == self.tile:
+            prediction: Prediction = self.denoiser(x_t, t, context, features)
+            return prediction
+        fields = [
+            self._field(*(part[None] for part in sample))
+            for sample in zip(x_t, t, context, features, strict=True)
+        ]
+        return Prediction(*(torch.cat(parts) for parts in zip(*fields, strict=True)))
+
+    def _field(self, x_t: Tensor, t: Tensor, context: Tensor, features: Tensor) -> Prediction:
+        """One sample."""
+        x_t = x_t * context
+        guesses = self.denoiser.guess(x_t, context, periodic=self.periodic)
+        places, kernel = self._places(x_t.shape[-2], x_t.shape[-1])
+        share = torch.from_numpy(kernel).to(x_t)
+        total = [torch.zeros_like(x_t), torch.zeros_like(x_t)]
+        weight = x_t.new_zeros(x_t.shape[-2:])
+        size = max(1, CELLS_AT_ONCE // (share.numel() * x_t.shape[1] * x_t.shape[2]))
+        for k in range(0, len(places), size):
+            group = places[k : k + size]
+            cut = [
+                torch.cat([part[..., y[:, None], x[None, :]] for y, x in group])
+                for part in (x_t, context, guesses, features)
+            ]
+            found = self.denoiser.estimate(cut[0], t.expand(len(group)), *cut[1:])
+            for i, (y, x) in enumerate(group):
+                for whole, part in zip(total, found, strict=True):
+                    whole[..., y[:, None], x[None, :]] += share * part[i].float()
+                weight[y[:, None], x[None, :]] += share
+        return Prediction(total[0] / weight, total[1] / weight)
+
+    def _places(self, h: int, w: int) -> tuple[list[tuple[IntArray, IntArray]], FloatArray]:
+        """Rows and columns of the tiles, and the weights of a tile's cells (th, tw)."""
+        th, tw = min(self.tile[0], h), min(self.tile[1], w)
+        wrap = self.periodic and tw < w
+        rows = [y + np.arange(th) for y in starts(h, th, max(1, 2 * th // 3))]
+        columns = [
+            (x + np.arange(tw)) % w for x in starts(w, tw, max(1, 2 * tw // 3), periodic=wrap)
+        ]
+        kernel: FloatArray = np.outer(
+            ramp(th, th // 3 if th < h else 0), ramp(tw, tw // 3 if tw < w else 0)
+        )
+        return [(y, x) for y in rows for x in columns], kernel
