@@ -32,8 +32,6 @@ __all__ = ["DELTA", "Denoiser", "Estimator", "Prediction", "crop"]
 DELTA = 1e-3
 """The small diffusion time of single-step sampling (Eq. 9)."""
 
-TUNING_SAMPLES = 4
-
 _LOG_VARIANCE = (-12.0, 4.0)
 
 
@@ -200,8 +198,8 @@ class Denoiser(nn.Module):
     def start_from(self, samples: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
         """Tune the first guesses on data, and start from their best constant mixture.
 
-        The stiffness of the guesses comes from a search on the first
-        :data:`TUNING_SAMPLES` samples, the mixture from non-negative least squares on all.
+        The stiffness of the guesses comes from a search on the first of the samples, the
+        mixture from non-negative least squares on all.
 
         Parameters
         ----------
@@ -213,7 +211,7 @@ class Denoiser(nn.Module):
             Weights of climatology and of each guess, which sum to one. The network's own
             weights act on top of them.
         """
-        found = tune_guesses(samples[:TUNING_SAMPLES], periodic=self.periodic)
+        found = tune_guesses(samples, periodic=self.periodic)
         self._springs.copy_(_stack(found))
         count = len(GUESSES)
         gram = np.zeros((self.channels, count, count))

@@ -27,7 +27,6 @@ from .withholding import Withheld
 
 __all__ = ["Verification"]
 
-TUNING_WINDOWS = 8
 MAX_WINDOWS = 48
 BATCH_CELLS = 300_000
 
@@ -112,10 +111,8 @@ class Verification:
         observed = torch.isfinite(self.inputs)
         x = torch.where(observed, self.inputs, torch.zeros_like(self.inputs))
         context = observed.to(x.dtype)
-        most = TUNING_WINDOWS
         known = x + self._paste(self.targets), context, self._paste(self.masks)
-        sample = (known[0][:most], known[1][:most], known[2][:most])
-        springs = tune_guesses([sample], periodic=periodic)
+        springs = tune_guesses([known], periodic=periodic)
         guesses = first_guesses(x, context, springs, periodic=periodic)
         size = (self.targets.shape[-2], self.targets.shape[-1])
         guesses = crop(guesses, self.offsets, size)
