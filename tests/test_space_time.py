@@ -45,7 +45,7 @@ def blocky(rng):
     return context
 
 
-@pytest.mark.parametrize("order", (1, 2))
+@pytest.mark.parametrize("order", [1, 2])
 def test_context_is_kept_and_the_rest_ignored(rng, blocky, order):
     values = smooth(rng, blocky.shape)
     x, context = tensors(values, blocky)
@@ -54,7 +54,7 @@ def test_context_is_kept_and_the_rest_ignored(rng, blocky, order):
     assert torch.isfinite(out).all()
 
 
-@pytest.mark.parametrize("order", (1, 2))
+@pytest.mark.parametrize("order", [1, 2])
 def test_constants_are_kept_without_screening_and_decay_with_it(blocky, order):
     values = np.full(blocky.shape, 0.7)
     assert rmse(values, blocky, Stiffness.free(1), order) < 1e-5
@@ -62,14 +62,14 @@ def test_constants_are_kept_without_screening_and_decay_with_it(blocky, order):
     assert 0.1 < screened < 0.7
 
 
-@pytest.mark.parametrize("order", (1, 2))
+@pytest.mark.parametrize("order", [1, 2])
 def test_coupling_brings_a_lasting_field_from_other_frames(rng, blocky, order):
     values = np.repeat(smooth(rng, (1, 24, 24)), 4, axis=0)
     alone = rmse(values, blocky, Stiffness.free(1), order)
     assert rmse(values, blocky, springs(coupling=3.0), order) < 0.3 * alone
 
 
-@pytest.mark.parametrize("order", (1, 2))
+@pytest.mark.parametrize("order", [1, 2])
 def test_guidance_brings_lasting_slopes_whatever_the_level_of_a_frame(rng, blocky, order):
     levels = np.array([-2.0, 1.0, 3.0, 0.0])[:, None, None]
     values = smooth(rng, (1, 24, 24)) + levels

@@ -10,7 +10,8 @@ import xarray as xr
 from xdiffimpute.fields import FieldSpec
 from xdiffimpute.masks import MASKS
 from xdiffimpute.partition import Partition
-from xdiffimpute.streaming import BlockPool, Coordinates, batches, prefetch
+from xdiffimpute.prefetching import prefetch
+from xdiffimpute.streaming import BlockPool, Coordinates, batches
 from xdiffimpute.transforms import Statistics
 
 FRAMES = 96

@@ -51,7 +51,7 @@ def test_seasonal_is_the_least_squares_of_each_cell():
 
 
 def test_without_shrinkage_it_is_numpy_to_rounding(monkeypatch):
-    monkeypatch.setattr("xdiffimpute.transforms.PRIOR_FRAMES", 0.0)
+    monkeypatch.setattr("xdiffimpute.regression.PRIOR_FRAMES", 0.0)
     packed, clock = make(n=800)
     found = Statistics.fit(packed, clock, kind="seasonal")
     phi = clock.regressors(SEASONAL)

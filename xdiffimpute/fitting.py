@@ -20,8 +20,9 @@ from .first_guess import GUESSES
 from .fitted import Fitted
 from .partition import Partition
 from .planning import Plan, plan
+from .prefetching import prefetch
 from .recognition import resolve
-from .streaming import BlockPool, Coordinates, batches, prefetch
+from .streaming import BlockPool, Coordinates, batches
 from .survey import sample_masks
 from .training import Training, parse_time, train
 from .transforms import Statistics

@@ -1,15 +1,19 @@
-r"""A fill in space and time at once: a screened membrane, guided by slopes seen at other times.
+r"""A fill in space and time at once: a screened membrane or plate, guided by slopes.
 
-It minimises, with the context held fixed,
+The membrane minimises, with the context held fixed,
 
 .. math::
-    \sum_t \int |\nabla u_t - \gamma\, g_t|^2 + k^2 u_t^2 + \kappa\, (u_t - u_{t-1})^2
+    \sum_t \int |\nabla u_t - \gamma\, g_t|^2 + k^2 u_t^2 + \kappa\, (u_t - u_{t-1})^2 ,
 
-for the membrane, or the square of its Euler-Lagrange operator for the plate, where :math:`g_t` is the mean of the slopes that were seen at a place in the frames of the
-window, weighted by nearness in time. It is the most likely field under a Gaussian model with
-correlation length 1/k, with persistence :math:`\kappa`, and with a part :math:`\gamma` of the
-slopes that stays where it is (fronts, coasts, mountains). The three are found for each channel
-on the data (:func:`tune`).
+where :math:`g_t` is the mean of the slopes that were seen at a place in the frames of the
+window, weighted by nearness in time. The plate minimises the square of the operator that this
+leads to, :math:`\Delta u + \kappa\, \partial_t^2 u - k^2 u - \gamma \nabla \cdot g`.
+
+Each is the most likely field under a Gaussian model with correlation length 1/k, with
+persistence :math:`\kappa`, and with a part :math:`\gamma` of the slopes that stays where it is
+(fronts, coasts, mountains). The three are found for each channel on the data (:func:`tune`).
+They are solved by nested iteration: from the coarsest to the finest of a pyramid of masked
+means, a few steps of conjugate gradients each.
 
 References
 ----------

@@ -8,8 +8,6 @@ are never replaced. Memory is bounded by the pool, never by the store.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +25,7 @@ from .partition import Partition
 from .tiling import MARGIN, surroundings
 from .transforms import Statistics
 
-__all__ = ["Batch", "BlockPool", "Coordinates", "batches", "prefetch"]
+__all__ = ["Batch", "BlockPool", "Coordinates", "batches"]
 
 POOL_BYTES = 512 * 2**20
 ATTEMPTS = 8
@@ -311,38 +309,3 @@ def _sample(
         np.ascontiguousarray(coordinates(frames, *inner)),
         (above, left),
     )
-
-
-def prefetch(source: Iterator[Batch], depth: int = 3) -> Iterator[Batch]:
-    """Draw from an iterator on a background thread, at most ``depth`` items ahead.
-
-    Closing the generator stops the thread. An error of the source is raised here.
-    """
-    line: queue.Queue[Batch | BaseException] = queue.Queue(maxsize=depth)
-    stop = threading.Event()
-
-    def work() -> None:
-        try:
-            for item in source:
-                while not stop.is_set():
-                    try:
-                        line.put(item, timeout=0.1)
-                        break
-                    except queue.Full:
-                        continue
-                if stop.is_set():
-                    return
-        except BaseException as error:  # noqa: BLE001 - handed to the consumer
-            line.put(error)
-
-    thread = threading.Thread(target=work, name="xdiffimpute-prefetch", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item = line.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join(timeout=5)

@@ -23,7 +23,8 @@ from xdiffimpute.fields import FieldSpec
 from xdiffimpute.masks import MASKS
 from xdiffimpute.partition import Partition
 from xdiffimpute.planning import plan
-from xdiffimpute.streaming import BlockPool, Coordinates, batches, prefetch
+from xdiffimpute.prefetching import prefetch
+from xdiffimpute.streaming import BlockPool, Coordinates, batches
 from xdiffimpute.training import Training, train
 from xdiffimpute.transforms import Statistics
 

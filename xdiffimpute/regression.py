@@ -1,0 +1,136 @@
+"""Regression of every cell on time, by normal equations summed over the blocks of a store.
+
+The sums of the blocks are added, so one pass is enough and the order of blocks does not
+matter. The coefficients of a cell are shrunk to those of its neighbourhood, as if that had been
+seen :data:`PRIOR_FRAMES` more times, so a cell with few observations is safe.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import xarray as xr
+from scipy import ndimage
+
+from ._typing import BoolArray, FloatArray
+
+__all__ = ["constant_only", "normal_equations", "solve"]
+
+PRIOR_FRAMES = 8.0
+NEIGHBOURHOOD = 4.0
+BLOCK_CELLS = 2**23
+
+
+def normal_equations(
+    packed: xr.DataArray, regressors: FloatArray, logs: BoolArray, floor: FloatArray
+) -> dict[str, FloatArray]:
+    """Normal equations of every cell: upper triangle of X'X, X'y, and y'y."""
+    data = packed.data
+    if packed.chunks is None:
+        frames = max(1, BLOCK_CELLS // max(1, int(np.prod(packed.shape[2:]))))
+        data = da.from_array(packed.values, chunks=(1, frames, -1, -1, -1), name=False)
+    parts = []
+    for s in range(data.shape[0]):
+        start = 0
+        for length in data.chunks[1]:
+            phi = regressors[start : start + length]
+            parts.append(_chunk_sums(data[s, start : start + length], phi, logs, floor))
+            start += length
+    while len(parts) > 1:  # a tree of sums keeps few of them in memory at once
+        parts = [sum(parts[k : k + 8][1:], parts[k]) for k in range(0, len(parts), 8)]
+    stacked = np.asarray(parts[0].compute(), dtype=np.float64)
+    r = regressors.shape[1]
+    pairs = r * (r + 1) // 2
+    return {"xtx": stacked[:pairs], "xty": stacked[pairs : pairs + r], "yty": stacked[-1]}
+
+
+def _chunk_sums(frames: Any, phi: FloatArray, logs: BoolArray, floor: FloatArray) -> Any:
+    r = phi.shape[1]
+    rows = r * (r + 1) // 2 + r + 1
+    channels = (frames.shape[1],)
+    frames = frames.rechunk({0: -1, 1: -1})
+    return frames.map_blocks(
+        _block_sums, phi=phi, logs=logs, floor=floor, dtype=np.float64,
+        chunks=((rows,), channels, *frames.chunks[2:]), meta=np.empty((0, 0, 0, 0)),
+    )  # fmt: skip
+
+
+def _block_sums(
+    values: FloatArray, phi: FloatArray, logs: BoolArray, floor: FloatArray
+) -> FloatArray:
+    """Sums over the frames of a block (n, C, h, w): (rows, C, h, w)."""
+    values = np.array(values, dtype=np.float64)
+    values[:, logs] = np.log(np.maximum(values[:, logs], 0.0) + floor[logs, None, None])
+    seen = np.isfinite(values)
+    values[~seen] = 0.0
+    upper = np.triu_indices(phi.shape[1])
+    products = phi[:, upper[0]] * phi[:, upper[1]]
+    mask = seen.astype(np.float64)
+    return np.concatenate(
+        [
+            np.tensordot(products.T, mask, axes=1),
+            np.tensordot(phi.T, values, axes=1),
+            np.square(values).sum(axis=0)[None],
+        ]
+    )
+
+
+def constant_only(sums: dict[str, FloatArray]) -> dict[str, FloatArray]:
+    return {"xtx": sums["xtx"][:1], "xty": sums["xty"][:1], "yty": sums["yty"]}
+
+
+def solve(sums: dict[str, FloatArray], kind: str) -> tuple[FloatArray, FloatArray]:
+    """Coefficients (R, C, H, W) or (R, C, 1, 1), and scales (C, 1, 1)."""
+    r = sums["xty"].shape[0]
+    xtx, xty, yty = _square(sums["xtx"], r), sums["xty"], sums["yty"]
+    pooled = _regress(xtx.sum((-2, -1)), xty.sum((-2, -1)))[..., None, None]
+    if kind == "variable":
+        coefficients = pooled
+    else:
+        widths = (0, 0, 0, NEIGHBOURHOOD, NEIGHBOURHOOD)
+        near = [ndimage.gaussian_filter(a, w, mode="constant") for a, w in
+                ((xtx, widths), (xty, widths[1:]))]  # fmt: skip
+        weight = 1e-3 * _identity(xtx)
+        prior = _regress(
+            near[0] + weight, near[1] + np.einsum("ijchw,jchw->ichw", weight, pooled + 0 * xty)
+        )
+        ridge = PRIOR_FRAMES * _identity(xtx) * _energy(xtx)
+        coefficients = _regress(xtx + ridge, xty + np.einsum("ijchw,jchw->ichw", ridge, prior))
+    full = coefficients + np.zeros_like(xty)
+    fitted = np.einsum("ichw,ijchw,jchw->chw", full, xtx, full)
+    residual = yty - 2.0 * (full * xty).sum(axis=0) + fitted
+    count = xtx[0, 0].sum((-2, -1))
+    variance = residual.sum((-2, -1)) / np.maximum(count, 1.0)
+    scale = np.sqrt(np.maximum(variance, 0.0))
+    scale = np.where(scale > 1e-12, scale, 1.0)
+    return coefficients, scale[:, None, None]
+
+
+def _square(upper: FloatArray, r: int) -> FloatArray:
+    """The full symmetric matrices (R, R, C, H, W) of their upper triangles."""
+    full = np.empty((r, r, *upper.shape[1:]))
+    rows, columns = np.triu_indices(r)
+    full[rows, columns] = upper
+    full[columns, rows] = upper
+    return full
+
+
+def _identity(xtx: FloatArray) -> FloatArray:
+    r = xtx.shape[0]
+    return np.eye(r)[(...,) + (None,) * (xtx.ndim - 2)] * np.ones(xtx.shape[2:])
+
+
+def _energy(xtx: FloatArray) -> FloatArray:
+    """Mean square of each regressor (1 for the constant, 1/2 for a harmonic), as a column."""
+    r = xtx.shape[0]
+    return np.where(np.arange(r) == 0, 1.0, 0.5)[(...,) + (None,) * (xtx.ndim - 1)]
+
+
+def _regress(xtx: FloatArray, xty: FloatArray) -> FloatArray:
+    """Solve the normal equations of each cell: (R, R, ...) and (R, ...) to (R, ...)."""
+    a, b = np.moveaxis(xtx, (0, 1), (-2, -1)), np.moveaxis(xty, 0, -1)[..., None]
+    tiny = 1e-9 * np.trace(a, axis1=-2, axis2=-1)[..., None, None] + 1e-12
+    out = np.linalg.solve(a + tiny * np.eye(a.shape[-1]), b)[..., 0]
+    return np.moveaxis(out, -1, 0)
