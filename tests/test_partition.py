@@ -162,3 +162,23 @@ def test_split_is_fast(name: str, shape: tuple[int, ...], limit: float) -> None:
         partition.split(observed, rng)
         best = min(best, time.perf_counter() - start)
     assert best < limit
+
+
+def test_contexts_without_frames_where_the_data_have_such() -> None:
+    observed = np.ones((1, 6, 8, 8), dtype=bool)
+    partition = Partition(MASKS.create("block", grid=(2, 2), kept=3), empty=0.5)
+    rng = np.random.default_rng(0)
+    dropped = 0
+    for _ in range(200):
+        context, query = partition.split(observed, rng)
+        blank = ~context.any(axis=(0, 2, 3))
+        assert context.any()
+        assert query[:, blank].all()
+        dropped += bool(blank.any())
+    assert 60 < dropped < 120
+    assert not any(
+        (~partition.split(observed, rng, 0.7)[0].any(axis=(0, 2, 3))).any() for _ in range(20)
+    )
+    assert Partition.from_dict(json.loads(json.dumps(partition.to_dict()))) == partition
+    with pytest.raises(ImputeError, match=r"empty=1.0.*empty=0.1"):
+        Partition(MASKS.create("pixel"), empty=1.0)

@@ -1,5 +1,7 @@
 """Every bad input is refused before any training, with a way out in the message."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -231,3 +233,39 @@ def test_all_of_it_is_said_by_baselines_too(gappy):
         gappy.where(False).impute.exposure()
     with pytest.raises(DataError, match="nothing is missing"):
         gappy.fillna(1.0).impute.score("linear")
+
+
+def test_missing_units_are_said_aloud(gappy, imputer, caplog):
+    del gappy["sst"].attrs["units"]
+    imputer.fill(gappy)
+    assert "has no units here and is taken to be in degC" in caplog.text
+
+
+def test_a_flipped_axis_and_a_lost_time_axis(gappy, imputer):
+    with pytest.raises(CompatibilityError, match=r"'lat' runs the other way.*lat=slice\(None, N"):
+        imputer.fill(gappy.isel(lat=slice(None, None, -1)))
+    with pytest.raises(CompatibilityError, match=r"lacks here; keep it.*ds.isel\(time=\[0\]\)"):
+        imputer.fill(gappy.isel(time=0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 0}, "window=0 is not a whole number of 1 or more"),
+        ({"window": 2.5}, "window=2.5 is not a whole number"),
+        ({"batch": -1}, "batch=-1 is not a whole number"),
+        ({"device": "gpu"}, "device='gpu': .*leave it out"),
+        ({"device": "quantum"}, "device='quantum' is not a device; there are .*'cpu'"),
+    ],
+)
+def test_bad_sizes_and_devices(gappy, options, message):
+    with pytest.raises(ImputeError, match=message):
+        fit(gappy, **options)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_file_in_place_of_an_imputer(gappy, imputer, tmp_path, kind):
+    path = tmp_path / "sst.imputer"
+    imputer.save(path)
+    with pytest.raises(ImputeError, match=r"is a file; open the imputer it holds with xdi\.load"):
+        gappy.impute.fill(kind(path))

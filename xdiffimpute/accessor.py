@@ -7,6 +7,7 @@ elsewhere asks for the explicit form ``ds.impute.fill(imputer)``.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
@@ -83,7 +84,7 @@ class _Impute(ABC, Generic[X]):
         log : sequence of str
             Positive, skewed variables to learn in the logarithm.
         window : int, optional
-            Frames the network sees at once.
+            Frames the network sees at once; 1 or more.
         tile : int, optional
             Side of the tiles that larger fields are learned and filled in, in cells.
         size : {"auto", "small", "medium", "large"}
@@ -93,8 +94,9 @@ class _Impute(ABC, Generic[X]):
         steps : int, optional
             Limit on the number of updates; deterministic on a CPU for a given seed.
         max_time : str or float, optional
-            Limit on the training time, such as ``"10min"`` or a number of seconds. Default,
-            when ``steps`` is not given: 10 minutes.
+            Limit on the time of the updates, such as ``"10min"`` or a number of seconds. Default,
+            when ``steps`` is not given: 10 minutes. Reading the data, tuning the first guesses
+            and scoring the result come on top: half a minute to a few minutes.
         device : str, optional
             ``"cpu"``, ``"cuda"``, ...; default: a GPU if there is one.
         seed : int
@@ -248,6 +250,13 @@ class _Impute(ABC, Generic[X]):
         return cast(X, self._obj.notnull())
 
     def _resolve(self, imputer: Imputer | str | None, options: dict[str, Any]) -> Any:
+        if isinstance(imputer, os.PathLike) or (
+            isinstance(imputer, str) and os.path.isfile(imputer)
+        ):
+            raise ImputeError(
+                f"{os.fspath(imputer)!r} is a file; open the imputer it holds with "
+                f"xdi.load({os.fspath(imputer)!r}), and pass that on"
+            )
         if isinstance(imputer, str):
             from .baselines import BASELINES
 

@@ -56,6 +56,7 @@ def write(
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
         if temporary is not None:
@@ -64,6 +65,13 @@ def write(
             f"cannot write the imputer to {str(path)!r}: {error.strerror or error}; "
             "give a path in an existing folder with free space"
         ) from error
+
+
+def _umask() -> int:
+    """The rights that new files of this user lack; a temporary file has none for others."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _plain(array: AnyArray) -> AnyArray:

@@ -140,7 +140,7 @@ def demo(ctx: click.Context, /, out: Path, minutes: float | None, quick: bool) -
 @click.option("--batch", type=click.IntRange(1), help="Windows in a training step.")
 @click.option("--steps", type=click.IntRange(1), help="Number of training steps.")
 @click.option("--max-time", metavar="TIME", callback=as_time,
-              help="Training time, such as 90s, 10min, 2h or a number of seconds.")  # fmt: skip
+              help="Training time, such as 90s, 2h or seconds; default 10min.")  # fmt: skip
 @click.option("--device", metavar="NAME", help="cpu, cuda, ...; default a GPU if there is one.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Fixes every random choice.")
 @chunks_option
@@ -255,6 +255,8 @@ def _imputer(chosen: str, axes: dict[str, Any]) -> tuple[Imputer | str, dict[str
         return chosen, given
     near = get_close_matches(chosen, BASELINES.names(), n=1, cutoff=0.4)
     hint = f" Did you mean {near[0]!r}?" if near else ""
+    if Path(chosen).suffix:
+        hint = " No such file."
     raise UnknownNameError(
         f"{chosen!r} is neither a saved imputer nor a baseline; "
         f"there are {', '.join(BASELINES)}.{hint}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from dataclasses import fields, replace
 from typing import Any, Self
 
 import numpy as np
 import torch
 import xarray as xr
+from tqdm import tqdm
 
 from ._typing import BoolArray
 from .assembly import assemble
@@ -21,7 +23,7 @@ from .imputer import Imputer
 from .quantities import dequantify, requantify
 from .reconstruction import Filler, reconstruct
 from .samplers import SAMPLERS
-from .scoring import describe, score
+from .scoring import describe, score, skill_lines
 from .streaming import Coordinates
 from .withholding import withhold
 
@@ -103,7 +105,9 @@ class DiffusionImputer(Imputer):
         self._fitted = fit_network(plain, self.options)
         skill = self.score(plain)
         self._fitted.skill = skill.to_dict()
-        describe(skill)
+        table = describe(skill)
+        if self.options.progress and not log.isEnabledFor(logging.INFO):
+            tqdm.write(table, file=sys.stderr)
         return self
 
     def fill(
@@ -268,7 +272,10 @@ class DiffusionImputer(Imputer):
             return "<DiffusionImputer, not fitted>"
         fitted = self._fitted
         names = ", ".join(v.name for v in fitted.spec.variables)
-        return (
+        head = (
             f"<DiffusionImputer of {names} on {fitted.spec.shape} cells, window {fitted.window}, "
             f"{fitted.history.steps} steps, {fitted.partition.name} partition, {fitted.sampler}>"
         )
+        if not fitted.skill:
+            return head
+        return f"{head}\n{skill_lines(xr.Dataset.from_dict(fitted.skill))}"

@@ -269,10 +269,22 @@ class FieldSpec:
             )
         for name in names:
             self._check_dims(ds, name)
-        for name in names:
-            self._to_spec(ds, name)
+        for spec in self.variables:
+            self._to_spec(ds, spec.name)
+            if spec.units and not ds[spec.name].attrs.get("units"):
+                log.warning(
+                    "%s has no units here and is taken to be in %s, as in the fit; if that is so, "
+                    "say ds[%r].attrs['units'] = %r",
+                    spec.name, spec.units, spec.name, spec.units,
+                )  # fmt: skip
         other = read_grid(ds, self.axes.y, self.axes.x)
         if not self.grid.same_spacing(other):
+            flipped = [(self.axes.y, self.axes.x)[k] for k in self.grid.flipped_to(other)]
+            if flipped:
+                raise CompatibilityError(
+                    f"{' and '.join(map(repr, flipped))} runs the other way than in the fit; turn "
+                    f"it with ds.isel({', '.join(f'{d}=slice(None, None, -1)' for d in flipped)})"
+                )
             raise CompatibilityError(
                 f"the imputer was fitted at a grid spacing of {self.grid.spacing} (y, x), these "
                 f"data have {other.spacing}; regrid them, or fit on these data"
@@ -283,6 +295,12 @@ class FieldSpec:
         extra = {d: k for c in self.channels if c.variable == name for d, k in c.position}
         wanted = {*self.series_dims, *self._time_dims(), self.axes.y, self.axes.x, *extra}
         have = set(map(str, ds[name].dims))
+        if wanted - have == {self.axes.time}:
+            raise CompatibilityError(
+                f"the imputer was fitted on frames along {self.axes.time!r}, which {name!r} lacks "
+                f"here; keep it when selecting, with ds.isel({self.axes.time}=[0]), or add it with "
+                f"ds.expand_dims({self.axes.time!r})"
+            )
         if wanted != have:
             raise CompatibilityError(
                 f"the imputer was fitted on {name!r} with the dims {sorted(wanted)}, here it has "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,7 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     masks = sample_masks(packed, sizes.window)
     seen: BoolArray = np.any(masks, axis=(0, 1))
     partition, reason = resolve(options.partition, masks, seen)
+    partition = _with_empty_frames(partition, masks)
     log.info("partition: %s", reason)
     _warn_of_exposure(partition, masks, seen, sizes.window, options.seed)
     withheld = withhold(packed, clock, partition, window=sizes.window, seed=options.seed)
@@ -161,6 +162,18 @@ def context_density(partition: Partition, masks: BoolArray, window: int, seed: i
         if observed.any():
             shares.append(float(partition.split(observed, rng)[0].mean()))
     return float(np.quantile(shares, 0.8)) if shares else 0.0
+
+
+def _with_empty_frames(partition: Partition, masks: BoolArray) -> Partition:
+    """Contexts with empty frames, where the data have such: so that they are learned too."""
+    empty = 1.0 - float(masks.any(axis=(2, 3, 4)).mean())
+    if empty == 0.0 or partition.empty or masks.shape[1] < 2:
+        return partition
+    log.info(
+        "%.1f%% of the frames hold no observation: some contexts leave out whole frames",
+        100 * empty,
+    )
+    return replace(partition, empty=float(np.clip(empty, 0.05, 0.25)))
 
 
 def _warn_of_exposure(

@@ -74,6 +74,13 @@ class Grid:
             return mine is theirs and self.shape == other.shape
         return bool(np.allclose(mine, theirs, rtol=TOLERANCE))
 
+    def flipped_to(self, other: Grid) -> tuple[int, ...]:
+        """Axes (0 for y, 1 for x) whose steps differ in nothing but their sign."""
+        mine, theirs = self.spacing, other.spacing
+        if mine is None or theirs is None or not np.allclose(np.abs(mine), np.abs(theirs)):
+            return ()
+        return tuple(k for k in (0, 1) if mine[k] * theirs[k] < 0)
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON can hold it."""
         parts = {name: getattr(self, name) for name in ("y", "x", "latitude", "longitude")}

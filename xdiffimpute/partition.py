@@ -43,6 +43,9 @@ class Partition:
     query_ratio : float in (0, 1), optional
         Thin the query as well, by an independent draw of the same pattern: with
         ``query="observed"`` this is Algorithm 5 (pixels) or 6 (whole blocks) to the letter.
+    empty : float in [0, 1)
+        Probability that a run of frames is left out of the context as a whole, for data in which
+        frames hold no observation at all.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class Partition:
     ratio: Ratio = (0.35, 0.95)
     query: Query = "complement"
     query_ratio: float | None = None
+    empty: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.ratio, list | tuple):
@@ -77,6 +81,11 @@ class Partition:
             raise ImputeError(
                 f"Partition(ratio={self.ratio!r}, query_ratio={self.query_ratio!r}): ratios must "
                 "lie strictly between 0 and 1, such as ratio=0.7 or ratio=(0.35, 0.95)."
+            )
+        if not 0 <= self.empty < 1:
+            raise ImputeError(
+                f"Partition(empty={self.empty!r}): a probability below 1 is needed, such as "
+                "empty=0.1."
             )
         if self.query not in get_args(Query):
             raise ImputeError(
@@ -109,6 +118,8 @@ class Partition:
             if share is None and attempt >= ATTEMPTS // 2:
                 share = LAST_RATIO  # the pattern's own choice keeps all or nothing
             context = self.pattern(observed, rng, share)
+            if self.empty and ratio is None and rng.random() < self.empty:
+                context = _without_frames(context, rng)
             query = self._query(observed, context, rng)
             if context.any() and query.any():
                 return context, query
@@ -166,6 +177,7 @@ class Partition:
             "ratio": list(self.ratio) if isinstance(self.ratio, tuple) else self.ratio,
             "query": self.query,
             "query_ratio": self.query_ratio,
+            "empty": self.empty,
         }
 
     @classmethod
@@ -193,7 +205,18 @@ class Partition:
             ratio=tuple(ratio) if isinstance(ratio, list) else ratio,
             query=saved["query"],
             query_ratio=saved["query_ratio"],
+            empty=saved.get("empty", 0.0),
         )
+
+
+def _without_frames(context: BoolArray, rng: np.random.Generator) -> BoolArray:
+    """The context (C, T, H, W) without a run of frames, as when an instrument fails."""
+    frames = context.shape[1]
+    length = int(rng.integers(1, frames + 1))
+    start = int(rng.integers(frames - length + 1))
+    thinned = context.copy()
+    thinned[:, start : start + length] = False
+    return thinned if thinned.any() else context
 
 
 def _bounds(ratio: Ratio) -> tuple[float, float]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from .exceptions import ImputeError
+
 __all__ = ["Plan", "has_bfloat16", "plan"]
 
 log = logging.getLogger("xdiffimpute")
@@ -14,6 +16,23 @@ log = logging.getLogger("xdiffimpute")
 WHOLE_FIELD = 128 * 128
 TILE = 64
 CELLS_A_STEP = {"cpu": 40_000, "cuda": 1_000_000}
+
+
+def _check_device(device: str | None) -> None:
+    """Refuse devices that this machine or this torch does not have."""
+    gpu = torch.cuda.is_available()
+    valid = ["cpu", *(["cuda"] if gpu else [])]
+    kind = None if device is None else str(device).partition(":")[0]
+    if kind in ("gpu", "cuda") and not (gpu and kind == "cuda"):
+        here = "write device='cuda'" if gpu else "torch finds no GPU here; use device='cpu'"
+        raise ImputeError(f"device={device!r}: {here}, or leave it out")
+    try:
+        if device is not None:
+            torch.device(device)
+    except RuntimeError as error:
+        raise ImputeError(
+            f"device={device!r} is not a device; there are {valid}, or leave it out"
+        ) from error
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -71,6 +90,12 @@ def plan(
     >>> p.window, p.tile, p.size
     (5, (17, 33), 'small')
     """
+    for name, asked in (("window", window), ("tile", tile), ("batch", batch)):
+        if asked is not None and (asked != int(asked) or asked < 1):
+            raise ImputeError(
+                f"{name}={asked!r} is not a whole number of 1 or more, such as {name}=5"
+            )
+    _check_device(device)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if window is None:
         window = frames if frames <= 12 else 5

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import dask
@@ -21,7 +22,7 @@ from .fields import FieldSpec
 from .imputer import Imputer
 from .withholding import Withheld
 
-__all__ = ["METRICS", "describe", "score", "skill_table", "thinned"]
+__all__ = ["METRICS", "describe", "score", "skill_lines", "skill_table", "thinned"]
 
 log = logging.getLogger("xdiffimpute")
 
@@ -60,7 +61,19 @@ def score(imputer: Imputer, ds: xr.Dataset, spec: FieldSpec, withheld: Withheld)
             fills[method.name] = (
                 _refit(method, spec) if isinstance(method, Baseline) else method.fill
             )
-    return skill_table(ds, spec, withheld, fills)
+    with _quiet():
+        return skill_table(ds, spec, withheld, fills)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Baselines fitted for comparison say nothing: nobody asked for them."""
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _refit(baseline: Baseline, spec: FieldSpec) -> Callable[[xr.Dataset], xr.Dataset]:
@@ -78,21 +91,29 @@ def _refit(baseline: Baseline, spec: FieldSpec) -> Callable[[xr.Dataset], xr.Dat
     return fill
 
 
-def describe(skill: xr.Dataset) -> None:
-    """Log the table, and say loudly where the first method does not beat all others."""
+def skill_lines(skill: xr.Dataset) -> str:
+    """The root mean square errors as a table of text."""
     methods = [str(m) for m in skill["imputer"].values]
     rows = [f"{'RMSE at withheld observations':32s}" + "".join(f"{m:>14s}" for m in methods)]
+    for name, table in skill.data_vars.items():
+        units = table.attrs.get("units", "")
+        label = f"{name} ({units})" if units else str(name)
+        rmse = table.sel(metric="rmse").values
+        rows.append(f"{label:32s}" + "".join(f"{v:14.4g}" for v in rmse))
+    return "\n".join(rows)
+
+
+def describe(skill: xr.Dataset) -> str:
+    """Log and return the table; say loudly where the first method does not beat all others."""
+    methods = [str(m) for m in skill["imputer"].values]
     lost: list[str] = []
     for name, table in skill.data_vars.items():
         rmse = table.sel(metric="rmse").values
-        units = table.attrs.get("units", "")
-        rows.append(
-            f"{f'{name} ({units})' if units else name:32s}" + "".join(f"{v:14.4g}" for v in rmse)
-        )
         others = np.where(np.isfinite(rmse[1:]), rmse[1:], np.inf)
         if others.size and np.isfinite(others).any() and not rmse[0] < others.min():
             lost.append(f"{name}: {methods[1 + int(np.argmin(others))]} is better")
-    log.info("%s", "\n".join(map(str, rows)))
+    text = skill_lines(skill)
+    log.info("%s", text)
     if lost:
         log.warning(
             "THE NETWORK DOES NOT BEAT THE SIMPLE METHODS (%s). Try a longer max_time, a wider "
@@ -100,6 +121,7 @@ def describe(skill: xr.Dataset) -> None:
             "that method, or with 'biharmonic' or 'thin_plate'.",
             "; ".join(lost),
         )
+    return text
 
 
 def skill_table(

@@ -6,8 +6,8 @@ For each cell the values are regressed on a constant and on harmonics of the yea
 
 by normal equations that are sums over frames, so one pass over the chunks is enough and
 their order does not matter. The coefficients of a cell are shrunk to those of its
-neighbourhood, as if that had been seen a few more times (:mod:`xdiffimpute.regression`), so a cell with few
-observations is safe.
+neighbourhood, as if that had been seen a few more times (:mod:`xdiffimpute.regression`), so
+a cell with few observations is safe.
 """
 
 from __future__ import annotations

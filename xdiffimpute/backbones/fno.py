@@ -59,7 +59,8 @@ class _Spectral(nn.Module):
             low = torch.einsum("nithw,iothw->nothw", spectrum[:, :, t, h, :columns], weight)
             out = torch.zeros_like(spectrum)
             out[:, :, t, h, :columns] = low
-            return torch.fft.irfftn(out, s=cells, dim=(-3, -2, -1), norm="ortho")
+            back: Tensor = torch.fft.irfftn(out, s=cells, dim=(-3, -2, -1), norm="ortho")
+            return back
 
 
 class FNO(Backbone):

@@ -207,7 +207,7 @@ def _slope(field: FloatArray, wind: FloatArray, axis: int) -> FloatArray:
     if np.all(wind >= 0):
         return np.asarray(behind)
     ahead = -sum(w * np.roll(field, k, axis) for w, k in zip(weights, offsets, strict=True))
-    return np.where(wind >= 0, behind, ahead)
+    return np.asarray(np.where(wind >= 0, behind, ahead))
 
 
 def _axis(name: str, count: int) -> tuple[str, FloatArray, dict[str, str]]:

@@ -55,7 +55,8 @@ class Turbulence(Source):
     viscosity : float
         :math:`\nu`, in units of the box (a side of 2 pi) and of its time.
     seed : int
-        Sample n depends on the seed and n alone, not on how many samples there are.
+        Sample n depends on the seed and n alone, but for the error of time steps that the
+        fastest current of its batch sets.
 
     Raises
     ------
@@ -211,7 +212,7 @@ def integrate(
     def tendency(state: AnyArray) -> AnyArray:
         u, v = current(state)
         slopes = fft.irfft2(1j * kx * state, s=(n, n)), fft.irfft2(1j * ky * state, s=(n, n))
-        return stirred - kept * fft.rfft2(u * slopes[0] + v * slopes[1])
+        return np.asarray(stirred - kept * fft.rfft2(u * slopes[0] + v * slopes[1]))
 
     state = kept * fft.rfft2(vorticity)
     yield fft.irfft2(state, s=(n, n))
