@@ -8,7 +8,9 @@ so how the input is chunked cannot matter.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -213,18 +215,32 @@ def run(filler: Filler, packed: xr.DataArray) -> xr.DataArray:
     """
     n_series, n_time, c, h, w = packed.shape
     length = int(np.clip(BLOCK_BYTES // (4 * c * h * w), 1, BLOCK_FRAMES))
-    lazy = packed.chunks is not None
-    data = packed.data if lazy else da.from_array(packed.values, chunks=-1, name=False)
+    spans = [(a, min(n_time, a + length)) for a in range(0, n_time, length)]
+    if packed.chunks is None:
+        return packed.copy(data=_run_now(filler, packed.values, spans))
     handle = delayed(filler, pure=False)
     series = []
     for s in range(n_series):
         parts = []
-        for start in range(0, n_time, length):
-            stop = min(n_time, start + length)
+        for start, stop in spans:
             low, high = filler.span(start, stop)
-            task = handle(data[s, low:high], start, stop)
+            task = handle(packed.data[s, low:high], start, stop)
             shape = (stop - start, c, h, w)
             parts.append(da.from_delayed(task, shape, np.float32, np.empty((0, 0, 0, 0), "f4")))
         series.append(da.concatenate(parts))
-    out = da.stack(series)
-    return packed.copy(data=out if lazy else out.compute())
+    return packed.copy(data=da.stack(series))
+
+
+def _run_now(filler: Filler, values: FloatArray, spans: list[tuple[int, int]]) -> FloatArray:
+    """Values (S, N, C, H, W) in memory, on a thread for each core."""
+    out = np.empty(values.shape, dtype=np.float32)
+
+    def work(job: tuple[int, int, int]) -> None:
+        s, start, stop = job
+        low, high = filler.span(start, stop)
+        out[s, start:stop] = filler(values[s, low:high], start, stop)
+
+    jobs = [(s, start, stop) for s in range(len(values)) for start, stop in spans]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(work, jobs))
+    return out

@@ -7,8 +7,6 @@ seen :data:`PRIOR_FRAMES` more times, so a cell with few observations is safe.
 
 from __future__ import annotations
 
-from typing import Any
-
 import dask.array as da
 import numpy as np
 import xarray as xr
@@ -26,35 +24,74 @@ BLOCK_CELLS = 2**23
 def normal_equations(
     packed: xr.DataArray, regressors: FloatArray, logs: BoolArray, floor: FloatArray
 ) -> dict[str, FloatArray]:
-    """Normal equations of every cell: upper triangle of X'X, X'y, and y'y."""
-    data = packed.data
+    """Normal equations of every cell: upper triangle of X'X, X'y, and y'y.
+
+    Parameters
+    ----------
+    packed : DataArray, dims (series, time, channel, y, x)
+    regressors : float array, shape (N, R)
+        X, of all frames.
+    logs : bool array, shape (C,)
+    floor : float array, shape (C,)
+        Added before the logarithm.
+
+    Returns
+    -------
+    dict of float arrays
+        ``xtx`` (R (R + 1) / 2, C, H, W), ``xty`` (R, C, H, W) and ``yty`` (C, H, W).
+    """
     if packed.chunks is None:
-        frames = max(1, BLOCK_CELLS // max(1, int(np.prod(packed.shape[2:]))))
-        data = da.from_array(packed.values, chunks=(1, frames, -1, -1, -1), name=False)
-    parts = []
-    for s in range(data.shape[0]):
-        start = 0
-        for length in data.chunks[1]:
-            phi = regressors[start : start + length]
-            parts.append(_chunk_sums(data[s, start : start + length], phi, logs, floor))
-            start += length
-    while len(parts) > 1:  # a tree of sums keeps few of them in memory at once
-        parts = [sum(parts[k : k + 8][1:], parts[k]) for k in range(0, len(parts), 8)]
-    stacked = np.asarray(parts[0].compute(), dtype=np.float64)
+        total = _memory_sums(packed.values, regressors, logs, floor)
+    else:
+        total = _store_sums(packed.data, regressors, logs, floor)
     r = regressors.shape[1]
     pairs = r * (r + 1) // 2
-    return {"xtx": stacked[:pairs], "xty": stacked[pairs : pairs + r], "yty": stacked[-1]}
+    return {"xtx": total[:pairs], "xty": total[pairs : pairs + r], "yty": total[-1]}
 
 
-def _chunk_sums(frames: Any, phi: FloatArray, logs: BoolArray, floor: FloatArray) -> Any:
-    r = phi.shape[1]
+def _memory_sums(
+    values: FloatArray, regressors: FloatArray, logs: BoolArray, floor: FloatArray
+) -> FloatArray:
+    frames = max(1, BLOCK_CELLS // max(1, int(np.prod(values.shape[2:]))))
+    parts = (
+        _block_sums(series[a : a + frames], regressors[a : a + frames], logs, floor)
+        for series in values
+        for a in range(0, values.shape[1], frames)
+    )
+    total = next(parts)
+    for part in parts:
+        total += part
+    return total
+
+
+def _store_sums(
+    data: da.Array, regressors: FloatArray, logs: BoolArray, floor: FloatArray
+) -> FloatArray:
+    r = regressors.shape[1]
     rows = r * (r + 1) // 2 + r + 1
-    channels = (frames.shape[1],)
-    frames = frames.rechunk({0: -1, 1: -1})
-    return frames.map_blocks(
-        _block_sums, phi=phi, logs=logs, floor=floor, dtype=np.float64,
-        chunks=((rows,), channels, *frames.chunks[2:]), meta=np.empty((0, 0, 0, 0)),
-    )  # fmt: skip
+    parts, start = [], 0
+    for length in data.chunks[1]:
+        frames = data[:, start : start + length].rechunk({1: -1, 2: -1})
+        summed = frames.map_blocks(
+            _chunk_sums, phi=regressors[start : start + length], logs=logs, floor=floor,
+            dtype=np.float64, meta=np.empty((0, 0, 0, 0, 0)),
+            chunks=((1,) * len(frames.chunks[0]), (rows,), *frames.chunks[2:]),
+        )  # fmt: skip
+        parts.append(summed.sum(axis=0))
+        start += length
+    while len(parts) > 1:  # a tree of sums keeps few of them in memory at once
+        parts = [sum(parts[k : k + 8][1:], parts[k]) for k in range(0, len(parts), 8)]
+    return np.asarray(parts[0].compute(), dtype=np.float64)
+
+
+def _chunk_sums(
+    values: FloatArray, phi: FloatArray, logs: BoolArray, floor: FloatArray
+) -> FloatArray:
+    """Sums over the series and frames of a chunk (s, n, C, h, w): (1, rows, C, h, w)."""
+    total = _block_sums(values[0], phi, logs, floor)
+    for series in values[1:]:
+        total += _block_sums(series, phi, logs, floor)
+    return total[None]
 
 
 def _block_sums(
