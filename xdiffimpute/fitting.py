@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 import xarray as xr
 
 from ._typing import BoolArray
+from .calendar import Clock
 from .denoiser import Denoiser
 from .exceptions import ImputeError
 from .exposure import exposure
@@ -28,7 +29,7 @@ from .training import Training, parse_time, train
 from .transforms import Statistics
 from .validation import check_dataset, check_values
 from .verification import Verification
-from .withholding import withhold
+from .withholding import Withheld, withhold
 
 __all__ = ["Options", "fit_network"]
 
@@ -37,6 +38,7 @@ log = logging.getLogger("xdiffimpute")
 DEFAULT_TIME = "10min"
 SPLITS_FOR_DENSITY = 64
 GUESS_BATCHES = 12
+REHEARSAL = 7919
 
 
 @dataclass(frozen=True)
@@ -118,25 +120,24 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     coordinates = Coordinates(spec, clock)
     density = context_density(partition, masks, sizes.window, options.seed)
 
-    def verification(statistics: Statistics) -> Verification:
+    def verification(held: Withheld, statistics: Statistics, of: xr.DataArray) -> Verification:
         return Verification(
-            packed, withheld, clock, statistics, coordinates, sizes, partition,
+            of, held, clock, statistics, coordinates, sizes, partition,
             density=density, seed=options.seed,
         )  # fmt: skip
 
     statistics = Statistics.fit(training_data, clock, kind=options.statistics, log=logs)
-    check = verification(statistics)
     if options.statistics == "auto" and statistics.kind == "variable" and len(clock.days) > 2:
-        cell = Statistics.fit(training_data, clock, kind="cell", log=logs)
-        better = verification(cell).error_of_guesses(spec.periodic) < check.error_of_guesses(
-            spec.periodic
+        rehearsal = withhold(
+            training_data, clock, partition, window=sizes.window, seed=options.seed + REHEARSAL
         )
-        if better.any():
-            statistics = statistics.replaced(cell, better)
-            check = verification(statistics)
-            named = [c.label for c, yes in zip(spec.channels, better, strict=True) if yes]
-            log.info("a mean for each cell helps: %s", ", ".join(named))
+        if rehearsal.cells:
+            statistics = _with_cell_means(
+                statistics, training_data, clock, rehearsal.remove(training_data),
+                lambda trial: verification(rehearsal, trial, training_data), spec,
+            )  # fmt: skip
     log.info("climatology: %s; %d observations withheld", statistics.kind, withheld.cells)
+    check = verification(withheld, statistics, packed)
     pool = BlockPool(training_data, clock, statistics, window=sizes.window, seed=options.seed)
     denoiser, history = _train(pool, coordinates, partition, sizes, spec, settings, options, check)
     sampler, inflation = _choose_sampler(check, denoiser)
@@ -162,6 +163,33 @@ def context_density(partition: Partition, masks: BoolArray, window: int, seed: i
         if observed.any():
             shares.append(float(partition.split(observed, rng)[0].mean()))
     return float(np.quantile(shares, 0.8)) if shares else 0.0
+
+
+def _with_cell_means(
+    statistics: Statistics,
+    data: xr.DataArray,
+    clock: Clock,
+    rest: xr.DataArray,
+    verification: Callable[[Statistics], Verification],
+    spec: FieldSpec,
+) -> Statistics:
+    """A mean for each cell instead of each variable, for the channels where it helps the guesses.
+
+    Judged at training cells that ``rest`` lacks, never at the withheld ones.
+    """
+    variable, cell = (
+        verification(
+            Statistics.fit(rest, clock, kind=kind, log=list(statistics.log))
+        ).error_of_guesses(spec.periodic)
+        for kind in ("variable", "cell")
+    )
+    better = cell < variable
+    if not better.any():
+        return statistics
+    named = [c.label for c, yes in zip(spec.channels, better, strict=True) if yes]
+    log.info("a mean for each cell helps: %s", ", ".join(named))
+    other = Statistics.fit(data, clock, kind="cell", log=list(statistics.log))
+    return statistics.replaced(other, better)
 
 
 def _with_empty_frames(partition: Partition, masks: BoolArray) -> Partition:
