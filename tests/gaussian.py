@@ -43,7 +43,7 @@ class Oracle(nn.Module):
         self.schedule = schedule
 
     def forward(self, x_t, t, context, features, offsets=None):
-        from xdiffimpute.denoiser import Prediction
+        from xdiffimpute.estimator import Prediction
 
         alpha, sigma = self.schedule(t)
         pairs = [

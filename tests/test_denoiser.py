@@ -5,7 +5,8 @@ import pytest
 import torch
 from gaussian import draw, posterior
 
-from xdiffimpute.denoiser import DELTA, Denoiser, crop
+from xdiffimpute.denoiser import Denoiser, crop
+from xdiffimpute.estimator import DELTA
 from xdiffimpute.schedule import make_schedule
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .diffusion import DiffusionImputer
     from .imputer import Imputer
     from .partition import Partition
+    from .samplers import Sampler
 
 __all__ = ["ImputeDataArrayAccessor", "ImputeDatasetAccessor"]
 
@@ -55,6 +56,8 @@ class _Impute(ABC, Generic[X]):
         x: str | None = None,
         extra_dims: str | Mapping[str, str] = "series",
         partition: str | Partition = "auto",
+        method: str = "standard",
+        backbone: str = "unet",
         statistics: Literal["auto", "variable", "cell", "seasonal"] = "auto",
         log: Sequence[str] = (),
         window: int | None = None,
@@ -79,6 +82,11 @@ class _Impute(ABC, Generic[X]):
             Whether a further dimension (level, member) holds further samples or further channels.
         partition : {"auto", "pixel", "block", "empirical"} or Partition
             How observations are split into context and query (Principle 1).
+        method : str
+            How the network learns: ``"standard"``, the settings of ``"paper"``, or a method that
+            it compares with, such as ``"miss_diff"``; see ``xdiffimpute list methods``.
+        backbone : str
+            ``"unet"`` or ``"fno"``.
         statistics : {"auto", "variable", "cell", "seasonal"}
             The climatology that anomalies are taken from; observed cells only.
         log : sequence of str
@@ -118,8 +126,9 @@ class _Impute(ABC, Generic[X]):
 
         imputer = DiffusionImputer(
             variables=variables, time=time, y=y, x=x, extra_dims=extra_dims, partition=partition,
-            statistics=statistics, log=log, window=window, tile=tile, size=size, batch=batch,
-            steps=steps, max_time=max_time, device=device, seed=seed, progress=progress,
+            method=method, backbone=backbone, statistics=statistics, log=log, window=window,
+            tile=tile, size=size, batch=batch, steps=steps, max_time=max_time, device=device,
+            seed=seed, progress=progress,
         )  # fmt: skip
         self._imputer = imputer.fit(self._dataset())
         return self._imputer
@@ -128,7 +137,7 @@ class _Impute(ABC, Generic[X]):
         self,
         imputer: Imputer | str | None = None,
         *,
-        sampler: str | None = None,
+        sampler: str | Sampler | None = None,
         members: int | None = None,
         where: xr.DataArray | None = None,
         progress: bool = True,
@@ -141,10 +150,12 @@ class _Impute(ABC, Generic[X]):
         imputer : DiffusionImputer, str, optional
             A fitted imputer, or the name of a baseline such as ``"biharmonic"``. Default: the
             imputer that :meth:`fit` left on this object.
-        sampler : str, optional
-            ``"single_pass"`` or ``"ensemble"``; default: what measured better in ``fit``.
+        sampler : str or Sampler, optional
+            ``"single_pass"``, ``"ensemble"`` or ``"multi_step"``, or one that is set up already:
+            ``SAMPLERS.create("multi_step", steps=50, weight="t2")``, from
+            :mod:`xdiffimpute.samplers`. Default: what measured better in ``fit``.
         members : int, optional
-            Contexts of the ensemble sampler, K in Eq. 10.
+            Number of contexts, K in Eqs. 10 and 27.
         where : bool DataArray, optional
             Cells to fill; default: those observed at least once in training. Elsewhere the
             network's answer would be arbitrary (Theorem 1), and NaN is kept.

@@ -43,11 +43,13 @@ __all__ = ["main"]
 log = logging.getLogger("xdiffimpute")
 
 FAMILIES = {
+    "methods": ("methods", "METHODS"),
     "baselines": ("baselines", "BASELINES"),
     "masks": ("masks", "MASKS"),
     "backbones": ("backbones", "BACKBONES"),
     "samplers": ("samplers", "SAMPLERS"),
     "datasets": ("datasets", "DATASETS"),
+    "metrics": ("metrics", "METRICS"),
 }
 
 
@@ -129,6 +131,10 @@ def demo(ctx: click.Context, /, out: Path, minutes: float | None, quick: bool) -
               metavar="series|channels|DIM=...", help="What further dimensions hold.")  # fmt: skip
 @click.option("--partition", default="auto", show_default=True, metavar="NAME",
               help="How observations are split; see: xdiffimpute list masks.")  # fmt: skip
+@click.option("--method", default="standard", show_default=True, metavar="NAME",
+              help="How the network learns; see: xdiffimpute list methods.")  # fmt: skip
+@click.option("--backbone", default="unet", show_default=True, metavar="NAME",
+              help="See: xdiffimpute list backbones.")  # fmt: skip
 @click.option("--statistics", type=click.Choice(["auto", "variable", "cell", "seasonal"]),
               default="auto", show_default=True, help="What anomalies are taken from.")  # fmt: skip
 @click.option("--log", metavar="A,B", callback=as_names,
@@ -227,7 +233,7 @@ def score(source: str, chosen: str, as_json: bool, chunks: Any, **axes: Any) -> 
 @click.argument("family", type=click.Choice(list(FAMILIES)), required=False)
 @verbosity
 def list_(family: str | None) -> None:
-    """List baselines, masks, backbones, samplers and datasets by name."""
+    """List methods, baselines, masks, backbones, samplers, datasets and metrics by name."""
     from importlib import import_module
 
     for title in [family] if family else FAMILIES:

@@ -9,50 +9,33 @@ for each guess, a correction, and a log-variance:
 Climatology (zero anomaly) is one of the guesses, so a gap wider than the correlation length
 falls back on it instead of on an extrapolation. The data-matching loss trains the mean; a
 Gaussian likelihood, through which no gradient reaches the mean, trains the variance.
+
+For comparison with other methods the guesses can be left out, the backbone can predict the
+noise instead (noise matching), and it can be shown the noisy query (Appendix D).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
 from torch import Tensor, nn
 
-from ._typing import FloatArray
 from .backbones import BACKBONES
+from .estimator import DELTA, Prediction
+from .exceptions import ImputeError
 from .first_guess import GUESSES, Springs, first_guesses, tune_guesses
+from .mixture import best_mixture
 from .schedule import Schedule, make_schedule
 from .space_time import Stiffness
 
-__all__ = ["DELTA", "Denoiser", "Estimator", "Prediction", "crop"]
+__all__ = ["Denoiser", "Target", "crop"]
 
-DELTA = 1e-3
-"""The small diffusion time of single-step sampling (Eq. 9)."""
+Target = Literal["data", "noise"]
 
 _LOG_VARIANCE = (-12.0, 4.0)
-
-
-class Prediction(NamedTuple):
-    """Mean and variance of the clean field, each of shape (B, C, T, H, W)."""
-
-    mean: Tensor
-    variance: Tensor
-
-
-class Estimator(Protocol):
-    """What samplers call: a denoiser, or one spread over a larger field."""
-
-    @property
-    def schedule(self) -> Schedule:
-        """Noise levels."""
-        ...
-
-    def __call__(self, x_t: Tensor, t: Tensor, context: Tensor, features: Tensor) -> Prediction:
-        """Estimate the clean field; shapes as in :meth:`Denoiser.forward`."""
-        ...
 
 
 class Denoiser(nn.Module):
@@ -73,6 +56,18 @@ class Denoiser(nn.Module):
     near_zero : float
         Share of training steps at t = :data:`DELTA`, where single-step sampling happens; the
         rest is uniform in (0, 1). Zero is the paper's Algorithm 1.
+    guesses : bool
+        Whether the first guesses are inputs and the base of the estimate.
+    target : {"data", "noise"}
+        What the backbone predicts and the loss compares: the clean field, or the noise.
+    queried : bool
+        Whether the backbone also sees the noisy values of the query, and where it is, as in
+        diffusion probabilistic fields (Algorithm 2).
+
+    Raises
+    ------
+    ImputeError
+        If ``target`` is neither of the two words.
 
     References
     ----------
@@ -89,22 +84,28 @@ class Denoiser(nn.Module):
         schedule: Schedule | None = None,
         periodic: bool = False,
         near_zero: float = 0.8,
+        guesses: bool = True,
+        target: Target = "data",
+        queried: bool = False,
     ) -> None:
         super().__init__()
+        if target not in get_args(Target):
+            raise ImputeError(f"target={target!r} must be one of {get_args(Target)}")
         self.channels, self.features = channels, features
         self.backbone_name, self.size = backbone, size
         self.schedule = schedule if schedule is not None else make_schedule("vp")
         self.periodic = periodic
         self.near_zero = near_zero
-        guesses = len(GUESSES)
-        self.outputs = (1 + guesses, 1, 1)
-        self.register_buffer("prior", torch.zeros(1 + guesses, channels))
+        self.guesses, self.target, self.queried = guesses, target, queried
+        count = len(GUESSES) if guesses else 0
+        self.outputs = (1 + count if guesses else 0, 1, 1)
+        self.register_buffer("prior", torch.zeros(self.outputs[0], channels))
         self.prior: Tensor
         self.register_buffer("_springs", _stack(Springs.default(channels)))
         self._springs: Tensor
         self.backbone = BACKBONES.create(
             backbone,
-            in_channels=channels * (2 + guesses) + features,
+            in_channels=channels * (2 + count + queried) + features,
             out_channels=channels * sum(self.outputs),
             size=size,
         )
@@ -119,6 +120,9 @@ class Denoiser(nn.Module):
             "schedule": self.schedule.to_dict(),
             "periodic": self.periodic,
             "near_zero": self.near_zero,
+            "guesses": self.guesses,
+            "target": self.target,
+            "queried": self.queried,
         }
 
     @classmethod
@@ -134,6 +138,8 @@ class Denoiser(nn.Module):
 
     def guess(self, x: Tensor, context: Tensor, *, periodic: bool | None = None) -> Tensor:
         """The first guesses, shape (B, G, C, T, H, W); on a periodic grid if the network's is."""
+        if not self.guesses:
+            return x.new_zeros((x.shape[0], 0, *x.shape[1:]))
         around = self.periodic if periodic is None else periodic
         return first_guesses(x, context, self.springs, periodic=around)
 
@@ -144,6 +150,7 @@ class Denoiser(nn.Module):
         context: Tensor,
         features: Tensor,
         offsets: Sequence[tuple[int, int]] | None = None,
+        query: Tensor | None = None,
     ) -> Prediction:
         """Estimate the clean field.
 
@@ -162,37 +169,62 @@ class Denoiser(nn.Module):
             Coordinates of the tile.
         offsets : sequence of (int, int), optional
             First row and column of each sample's tile in the values; default: all of them.
+        query : Tensor, shape (B, C, T, H, W), optional
+            For a network that sees it; default: everything outside the context.
 
         Returns
         -------
         Prediction
             Of the tile, (B, C, T, h, w).
         """
-        x_t = x_t * context
-        guesses = self.guess(x_t, context)
+        asked = 1 - context if query is None else query
+        guesses = self.guess(x_t * context, context)
         size = (features.shape[-2], features.shape[-1])
-        x_t, context, guesses = (crop(a, offsets, size) for a in (x_t, context, guesses))
-        return self.estimate(x_t, t, context, guesses, features)
+        x_t, context, guesses, asked = (
+            crop(part, offsets, size) for part in (x_t, context, guesses, asked)
+        )
+        return self.estimate(x_t, t, context, guesses, features, asked)
 
     def estimate(
-        self, x_t: Tensor, t: Tensor, context: Tensor, guesses: Tensor, features: Tensor
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        context: Tensor,
+        guesses: Tensor,
+        features: Tensor,
+        query: Tensor | None = None,
     ) -> Prediction:
         """The network's part of :meth:`forward`, the guesses (B, G, C, T, H, W) being given."""
         c = x_t.shape[1]
-        packed = torch.cat([x_t, context, guesses.flatten(1, 2), features], dim=1)
+        inputs = [context, guesses.flatten(1, 2), features[:, : self.features]]
+        if self.queried:
+            query = 1 - context if query is None else query
+            x_t = x_t * (context + query)
+            inputs.append(query)
+        else:
+            x_t = x_t * context
+        packed = torch.cat([x_t, *inputs], dim=1)
         out = self.backbone(packed, t, periodic=self.periodic)
         out = out.unflatten(1, (sum(self.outputs), c)).float()
-        logits, correction, log_variance = out.split(self.outputs, dim=1)
-        logits = logits + self.prior[None, :, :, None, None, None]
-        weights = logits.softmax(dim=1)[:, 1:]
-        mean = (weights * guesses).sum(dim=1) + correction[:, 0]
-        return Prediction(mean, log_variance[:, 0].clamp(*_LOG_VARIANCE).exp())
+        logits, mean, log_variance = (part.squeeze(1) for part in out.split(self.outputs, dim=1))
+        if self.guesses:
+            logits = logits + self.prior[None, :, :, None, None, None]
+            mean = mean + (logits.softmax(dim=1)[:, 1:] * guesses).sum(dim=1)
+        if self.target == "noise":
+            alpha, sigma = self._levels(t)
+            mean = (x_t - sigma * mean) / alpha
+        return Prediction(mean, log_variance.clamp(*_LOG_VARIANCE).exp())
 
     def noisy(self, x: Tensor, t: Tensor, generator: torch.Generator | None) -> Tensor:
         """Sample x_t given x_0 (Eq. 9): alpha_t x + sigma_t eps."""
-        alpha, sigma = (level.view(-1, 1, 1, 1, 1) for level in self.schedule(t))
+        alpha, sigma = self._levels(t)
         noise = torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
         return alpha * x + sigma * noise
+
+    def _levels(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Alpha and sigma, each of shape (B, 1, 1, 1, 1)."""
+        alpha, sigma = self.schedule(t)
+        return alpha.view(-1, 1, 1, 1, 1), sigma.view(-1, 1, 1, 1, 1)
 
     @torch.no_grad()
     def start_from(self, samples: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
@@ -213,20 +245,9 @@ class Denoiser(nn.Module):
         """
         found = tune_guesses(samples, periodic=self.periodic)
         self._springs.copy_(_stack(found))
-        count = len(GUESSES)
-        gram = np.zeros((self.channels, count, count))
-        right = np.zeros((self.channels, count))
-        for x, context, query in samples:
-            guesses = self.guess(x, context) * query[:, None]
-            gram += torch.einsum("bgcthw,bkcthw->cgk", guesses, guesses).cpu().double().numpy()
-            right += torch.einsum("bgcthw,bcthw->cg", guesses, x).cpu().double().numpy()
-        weights = np.full((1 + count, self.channels), 1.0 / (1 + count))
-        for c in range(self.channels):
-            scale = np.trace(gram[c])
-            if scale > 0:
-                weights[:, c] = _mixture(gram[c] / scale, right[c] / scale)
+        weights = best_mixture(samples, self.guess)
         mixture = torch.from_numpy(weights.astype(np.float32)).to(self.prior.device)
-        self.prior.copy_((0.9 * mixture + 0.1 / (1 + count)).log())
+        self.prior.copy_((0.9 * mixture + 0.1 / len(mixture)).log())
         return mixture
 
     def sample_time(self, size: int, generator: torch.Generator, device: Any) -> Tensor:
@@ -245,6 +266,9 @@ class Denoiser(nn.Module):
         offsets: Sequence[tuple[int, int]] | None = None,
     ) -> tuple[Tensor, Tensor]:
         r"""Masked data-matching loss, :math:`\|M_{qry} \odot (x_\theta - x)\|^2` per queried cell.
+
+        Noise matching weighs the same error by :math:`\alpha_t^2 / \sigma_t^2`, which makes it
+        :math:`\|M_{qry} \odot (\epsilon_\theta - \epsilon)\|^2` where the query is an input.
 
         Parameters
         ----------
@@ -265,12 +289,16 @@ class Denoiser(nn.Module):
         loss : Tensor
             The loss of Eq. 1 divided by the number of queried cells, detached.
         """
-        prediction = self(self.noisy(x, t, generator), t, context, features, offsets)
+        prediction = self(self.noisy(x, t, generator), t, context, features, offsets, query)
         size = (features.shape[-2], features.shape[-1])
         x, query = crop(x, offsets, size), crop(query, offsets, size)
         error = (prediction.mean - x).square()
         cells = query.sum().clamp(min=1.0)
-        loss = (error * query).sum() / cells
+        weight: Tensor | float = 1.0
+        if self.target == "noise":
+            alpha, sigma = self._levels(t)
+            weight = (alpha / sigma).square()
+        loss = (weight * error * query).sum() / cells
         likelihood = prediction.variance.log() + error.detach() / prediction.variance
         objective = loss + 0.05 * (likelihood * query).sum() / cells
         return objective, loss.detach()
@@ -288,15 +316,3 @@ def crop(field: Tensor, offsets: Sequence[tuple[int, int]] | None, size: tuple[i
 def _stack(springs: Springs) -> Tensor:
     """As one array of shape (2, 3, C)."""
     return torch.stack([torch.stack(part) for part in springs])
-
-
-def _mixture(gram: FloatArray, right: FloatArray) -> FloatArray:
-    """Weights of climatology (zero) and the guesses, at least zero and one in sum."""
-    count = len(right)
-    values, vectors = np.linalg.eigh(gram)
-    root = np.sqrt(np.maximum(values, 1e-9))
-    design = np.concatenate([root[:, None] * vectors.T, np.full((1, count), 1e3)])
-    design = np.concatenate([np.append(np.zeros(count), 1e3)[:, None], design], axis=1)
-    target = np.append((vectors.T @ right) / root, 1e3)
-    weights, _ = nnls(design, target)
-    return np.asarray(weights / weights.sum())

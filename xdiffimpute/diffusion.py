@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from dataclasses import fields, replace
+from inspect import signature
 from typing import Any, Self
 
 import numpy as np
@@ -20,9 +21,10 @@ from .fields import FieldSpec
 from .fitted import Fitted
 from .fitting import Options, fit_network
 from .imputer import Imputer
+from .methods import METHODS
 from .quantities import dequantify, requantify
 from .reconstruction import Filler, reconstruct
-from .samplers import SAMPLERS
+from .samplers import SAMPLERS, Sampler
 from .scoring import describe, score, skill_lines
 from .streaming import Coordinates
 from .withholding import withhold
@@ -114,7 +116,7 @@ class DiffusionImputer(Imputer):
         self,
         ds: xr.Dataset,
         *,
-        sampler: str | None = None,
+        sampler: str | Sampler | None = None,
         members: int | None = None,
         where: xr.DataArray | None = None,
         progress: bool = False,
@@ -125,7 +127,7 @@ class DiffusionImputer(Imputer):
         ----------
         ds : Dataset
             The data of the fit, or others with the same variables and grid.
-        sampler : str, optional
+        sampler : str or Sampler, optional
         members : int, optional
         where : bool DataArray, optional
         progress : bool
@@ -147,7 +149,8 @@ class DiffusionImputer(Imputer):
         packed = fitted.spec.pack(plain)
         if packed.chunks is None and bool(packed.notnull().all()):
             return ds
-        filler = self._filler(plain, spec, sampler, members)
+        name, run = self._sampler(sampler, members)
+        filler = self._filler(plain, spec, name, run)
         mean, error = reconstruct(filler, packed, progress=progress)
         domain: BoolArray | xr.DataArray
         if where is not None:
@@ -158,7 +161,7 @@ class DiffusionImputer(Imputer):
             domain = packed.notnull().any(("series", "time")).values
         out = assemble(
             plain, fitted.spec, mean, domain=domain, standard_error=error,
-            method=f"{self.name}, {self._sampler(sampler, members)}", where=where,
+            method=f"{self.name}, {fitted.method}, {name}", where=where,
         )  # fmt: skip
         return requantify(out, units)
 
@@ -176,21 +179,33 @@ class DiffusionImputer(Imputer):
             )
         return fitted.spec.moved_to(ds)
 
-    def _sampler(self, sampler: str | None, members: int | None) -> str:
-        return sampler or ("ensemble" if members is not None else self.fitted.sampler)
+    def sampler_settings(self, name: str) -> dict[str, Any]:
+        """The settings that the method of the fit gives a sampler."""
+        return dict(METHODS.create(self.fitted.method).samplers.get(name, {}))
 
-    def _filler(
-        self, ds: xr.Dataset, spec: FieldSpec, sampler: str | None, members: int | None
-    ) -> Filler:
+    def _sampler(self, sampler: str | Sampler | None, members: int | None) -> tuple[str, Sampler]:
+        """Name and instance: as given, or as the method sets it up."""
+        if isinstance(sampler, Sampler):
+            if members is not None:
+                raise ImputeError(
+                    f"members={members} beside a sampler that is set up already; give it to the "
+                    "sampler: SAMPLERS.create('ensemble', members=...)"
+                )
+            return type(sampler).__module__.rpartition(".")[2], sampler
+        name = sampler or ("ensemble" if members is not None else self.fitted.sampler)
+        options = self.sampler_settings(name)
+        if members is not None:
+            if members < 1 or "members" not in signature(SAMPLERS.get(name)).parameters:
+                raise ImputeError(
+                    f"members={members} with sampler={name!r}: members is the number of contexts "
+                    "of sampler='ensemble' or 'multi_step', at least 1"
+                )
+            options["members"] = members
+        return name, SAMPLERS.create(name, **options)
+
+    def _filler(self, ds: xr.Dataset, spec: FieldSpec, name: str, sampler: Sampler) -> Filler:
         fitted = self.fitted
         clock = spec.clock(ds)
-        name = self._sampler(sampler, members)
-        options = {} if members is None else {"members": members}
-        if members is not None and (members < 1 or name != "ensemble"):
-            raise ImputeError(
-                f"members={members} with sampler={name!r}: members is the number of contexts of "
-                "sampler='ensemble', at least 1"
-            )
         frames = len(clock.days)
         return Filler(
             denoiser=fitted.denoiser,
@@ -198,7 +213,7 @@ class DiffusionImputer(Imputer):
             coordinates=Coordinates(spec, clock),
             regressors=clock.regressors(fitted.statistics.harmonics),
             partition=fitted.partition,
-            sampler=SAMPLERS.create(name, **options),
+            sampler=sampler,
             window=min(fitted.window, frames),
             tile=(min(fitted.tile[0], spec.shape[0]), min(fitted.tile[1], spec.shape[1])),
             periodic=spec.periodic,
@@ -274,7 +289,8 @@ class DiffusionImputer(Imputer):
         names = ", ".join(v.name for v in fitted.spec.variables)
         head = (
             f"<DiffusionImputer of {names} on {fitted.spec.shape} cells, window {fitted.window}, "
-            f"{fitted.history.steps} steps, {fitted.partition.name} partition, {fitted.sampler}>"
+            f"{fitted.method} method, {fitted.history.steps} steps, {fitted.partition.name} "
+            f"partition, {fitted.sampler}>"
         )
         if not fitted.skill:
             return head

@@ -27,6 +27,8 @@ class Fitted:
 
     Parameters
     ----------
+    method : str
+        Name in :data:`xdiffimpute.methods.METHODS`.
     spec : FieldSpec
         Variables, units and grid it was fitted on.
     statistics : Statistics
@@ -50,6 +52,7 @@ class Fitted:
         The table of withheld skill, by variable and method, as numbers.
     """
 
+    method: str
     spec: FieldSpec
     statistics: Statistics
     partition: Partition
@@ -81,6 +84,7 @@ class Fitted:
             tensors["library"] = np.packbits(self.partition.library)
             tensors["library_shape"] = np.array(self.partition.library.shape)
         config = {
+            "method": self.method,
             "spec": self.spec.to_dict(),
             "statistics": small,
             "partition": self.partition.to_dict(),
@@ -112,6 +116,7 @@ class Fitted:
             bits = np.unpackbits(tensors["library"], count=int(np.prod(shape)))
             library = bits.astype(bool).reshape(shape)
         return cls(
+            method=config.get("method", "standard"),
             spec=FieldSpec.from_dict(config["spec"]),
             statistics=Statistics.from_arrays(_below(tensors, "statistics."), config["statistics"]),
             partition=Partition.from_dict(config["partition"], library),

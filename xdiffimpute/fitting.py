@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,14 @@ from .exposure import exposure
 from .fields import FieldSpec
 from .first_guess import GUESSES
 from .fitted import Fitted
+from .methods import METHODS, Method
 from .partition import Partition
 from .planning import Plan, plan
 from .prefetching import prefetch
 from .recognition import resolve
-from .streaming import BlockPool, Coordinates, batches
+from .samplers import SAMPLERS
+from .schedule import make_schedule
+from .streaming import Batch, BlockPool, Coordinates, batches
 from .survey import sample_masks
 from .training import Training, parse_time, train
 from .transforms import Statistics
@@ -62,6 +66,7 @@ class Options:
     device: str | None = None
     seed: int = 0
     progress: bool = True
+    method: str = "standard"
     backbone: str = "unet"
     schedule: str = "vp"
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -97,6 +102,7 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
         Its ``skill`` is still empty.
     """
     settings = options.settings()
+    method = METHODS.create(options.method)
     spec = FieldSpec.from_dataset(
         ds, variables=options.variables, time=options.time, y=options.y, x=options.x,
         extra_dims=options.extra_dims,
@@ -110,11 +116,12 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     )  # fmt: skip
     masks = sample_masks(packed, sizes.window)
     seen: BoolArray = np.any(masks, axis=(0, 1))
-    partition, reason = resolve(options.partition, masks, seen)
-    partition = _with_empty_frames(partition, masks)
-    log.info("partition: %s", reason)
+    found, reason = resolve(options.partition, masks, seen)
+    found = _with_empty_frames(found, masks)
+    partition = found if isinstance(options.partition, Partition) else method.partition(found)
+    log.info("method: %s; partition: %s", method.name, reason)
     _warn_of_exposure(partition, masks, seen, sizes.window, options.seed)
-    withheld = withhold(packed, clock, partition, window=sizes.window, seed=options.seed)
+    withheld = withhold(packed, clock, found, window=sizes.window, seed=options.seed)
     training_data = withheld.remove(packed)
     logs = [channel.variable in set(options.log) for channel in spec.channels]
     coordinates = Coordinates(spec, clock)
@@ -129,7 +136,7 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     statistics = Statistics.fit(training_data, clock, kind=options.statistics, log=logs)
     if options.statistics == "auto" and statistics.kind == "variable" and len(clock.days) > 2:
         rehearsal = withhold(
-            training_data, clock, partition, window=sizes.window, seed=options.seed + REHEARSAL
+            training_data, clock, found, window=sizes.window, seed=options.seed + REHEARSAL
         )
         if rehearsal.cells:
             statistics = _with_cell_means(
@@ -139,12 +146,14 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     log.info("climatology: %s; %d observations withheld", statistics.kind, withheld.cells)
     check = verification(withheld, statistics, packed)
     pool = BlockPool(training_data, clock, statistics, window=sizes.window, seed=options.seed)
-    denoiser, history = _train(pool, coordinates, partition, sizes, spec, settings, options, check)
-    sampler, inflation = _choose_sampler(check, denoiser)
+    denoiser, history = _train(
+        pool, coordinates, partition, sizes, spec, settings, options, method, check
+    )
+    sampler, inflation = _choose_sampler(check, denoiser, method)
     return Fitted(
-        spec=spec, statistics=statistics, partition=partition, reason=reason, denoiser=denoiser,
-        window=sizes.window, tile=sizes.tile, sampler=sampler, density=density,
-        inflation=inflation, withheld=withheld, seed=options.seed, history=history,
+        method=method.name, spec=spec, statistics=statistics, partition=partition,
+        reason=reason, denoiser=denoiser, window=sizes.window, tile=sizes.tile, sampler=sampler,
+        density=density, inflation=inflation, withheld=withheld, seed=options.seed, history=history,
     )  # fmt: skip
 
 
@@ -221,13 +230,15 @@ def _train(
     spec: FieldSpec,
     settings: Training,
     options: Options,
+    method: Method,
     check: Verification,
 ) -> tuple[Denoiser, Any]:
     torch.manual_seed(options.seed)
     whole = sizes.tile[1] == spec.shape[1]
     denoiser = Denoiser(
-        len(spec.channels), coordinates.count, backbone=options.backbone, size=sizes.size,
-        periodic=spec.periodic and whole,
+        len(spec.channels), coordinates.count if method.coordinates else 0,
+        backbone=options.backbone, size=sizes.size, schedule=make_schedule(options.schedule),
+        periodic=spec.periodic and whole, **method.network,
     ).to(sizes.device)  # fmt: skip
     source = prefetch(
         batches(
@@ -236,37 +247,52 @@ def _train(
         )
     )  # fmt: skip
     try:
-        start = [next(source).to(sizes.device) for _ in range(GUESS_BATCHES)]
-        mixture = denoiser.start_from([(b.x, b.context, b.query) for b in start])
-        log.info(
-            "start: %s",
-            {
-                name: [round(w, 2) for w in row.tolist()]
-                for name, row in zip(("climatology", *GUESSES), mixture, strict=True)
-            },
+        if denoiser.guesses:
+            _start(denoiser, [next(source).to(sizes.device) for _ in range(GUESS_BATCHES)])
+        watched = (
+            None if method.check is None else SAMPLERS.create(method.check[0], **method.check[1])
         )
-        log.info(
-            "stiffness of the guesses: %s",
-            {
-                name: {k: [float(f"{v:.1g}") for v in part] for k, part in each._asdict().items()}
-                for name, each in denoiser.springs._asdict().items()
-            },
-        )
+        validate = None if watched is None else partial(check.error, run=watched)
         return train(
-            denoiser, source, settings, validate=check.error, device=sizes.device,
+            denoiser, source, settings, validate=validate, device=sizes.device,
             seed=options.seed, progress=options.progress,
         )  # fmt: skip
     finally:
         source.close()  # type: ignore[attr-defined]
 
 
-def _choose_sampler(check: Verification, denoiser: Denoiser) -> tuple[str, dict[str, Any]]:
-    """The sampler with the lower withheld error; the cheaper one where they tie within 1%."""
-    judged = {name: check.judge(denoiser, name) for name in ("single_pass", "ensemble")}
-    errors = {name: error for name, (error, _) in judged.items()}
-    best = "ensemble" if errors["ensemble"] < 0.98 * errors["single_pass"] else "single_pass"
+def _start(denoiser: Denoiser, batches: Sequence[Batch]) -> None:
+    """Tune the first guesses, and say what came out."""
+    mixture = denoiser.start_from([(b.x, b.context, b.query) for b in batches])
     log.info(
-        "withheld error (standardised RMSE): single_pass %.4f, ensemble %.4f; filling with %s",
-        errors["single_pass"] ** 0.5, errors["ensemble"] ** 0.5, best,
+        "start: %s",
+        {
+            name: [round(w, 2) for w in row.tolist()]
+            for name, row in zip(("climatology", *GUESSES), mixture, strict=True)
+        },
+    )
+    log.info(
+        "stiffness of the guesses: %s",
+        {
+            name: {k: [float(f"{v:.1g}") for v in part] for k, part in each._asdict().items()}
+            for name, each in denoiser.springs._asdict().items()
+        },
+    )
+
+
+def _choose_sampler(
+    check: Verification, denoiser: Denoiser, method: Method
+) -> tuple[str, dict[str, Any]]:
+    """The sampler with the lowest withheld error; the first one where they tie within 1%."""
+    judged = {
+        name: check.judge(denoiser, SAMPLERS.create(name, **method.samplers[name]))
+        for name in method.candidates
+    }
+    errors = {name: error for name, (error, _) in judged.items()}
+    first, best = method.candidates[0], min(errors, key=lambda name: errors[name])
+    best = best if errors[best] < 0.98 * errors[first] else first
+    log.info(
+        "withheld error (standardised RMSE): %s; filling with %s",
+        ", ".join(f"{name} {error**0.5:.4f}" for name, error in errors.items()), best,
     )  # fmt: skip
     return best, {name: factor for name, (_, factor) in judged.items()}

@@ -35,9 +35,10 @@ class Partition:
     ----------
     pattern : MaskPattern
         What thins the observations into the context.
-    ratio : float in (0, 1), (float, float) or None
+    ratio : float in (0, 1], (float, float) or None
         Share of the observations (or of the blocks) in the context; a pair is the range
-        from which each sample draws its own, ``None`` the pattern's own choice.
+        from which each sample draws its own, ``None`` the pattern's own choice. One, with
+        ``query="observed"``, is a context of everything that is observed.
     query : {"complement", "observed"}
         The query is drawn from the observations outside the context, or from all of them.
     query_ratio : float in (0, 1), optional
@@ -50,7 +51,8 @@ class Partition:
     Raises
     ------
     ImputeError
-        If a ratio is not in (0, 1) or ``query`` is not one of the two words.
+        If a ratio is out of range, if nothing is left to query, or if ``query`` is not one of
+        the two words.
 
     References
     ----------
@@ -77,10 +79,12 @@ class Partition:
             object.__setattr__(self, "ratio", tuple(float(r) for r in self.ratio))
         low, high = _bounds(self.ratio)
         share = 0.5 if self.query_ratio is None else self.query_ratio
-        if not (0 < low <= high < 1 and 0 < share < 1):
+        whole = low == 1 and self.query == "observed"
+        if not (0 < low <= high and (high < 1 or whole) and 0 < share < 1):
             raise ImputeError(
                 f"Partition(ratio={self.ratio!r}, query_ratio={self.query_ratio!r}): ratios must "
-                "lie strictly between 0 and 1, such as ratio=0.7 or ratio=(0.35, 0.95)."
+                "lie strictly between 0 and 1, such as ratio=0.7 or ratio=(0.35, 0.95); ratio=1 "
+                "(everything in the context) needs query='observed'."
             )
         if not 0 <= self.empty < 1:
             raise ImputeError(
@@ -117,7 +121,7 @@ class Partition:
             share = self._draw_ratio(rng, ratio)
             if share is None and attempt >= ATTEMPTS // 2:
                 share = LAST_RATIO  # the pattern's own choice keeps all or nothing
-            context = self.pattern(observed, rng, share)
+            context = observed.copy() if share == 1 else self.pattern(observed, rng, share)
             if self.empty and ratio is None and rng.random() < self.empty:
                 context = _without_frames(context, rng)
             query = self._query(observed, context, rng)

@@ -7,7 +7,6 @@ how the data are chunked or on who computes it; randomness is seeded by place.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ import dask.array as da
 import numpy as np
 import torch
 import xarray as xr
-from tqdm import tqdm
 
 from ._typing import FloatArray
 from .denoiser import Denoiser
 from .partition import Partition
+from .progress import progress_bar
 from .samplers import Sampler
 from .streaming import Coordinates
 from .tiled import Tiled
@@ -184,7 +183,7 @@ def reconstruct(
     if packed.chunks is None:
         out = np.empty((2, *packed.shape), dtype=np.float32)
         jobs = [(s, a, b) for s in range(n_series) for a, b in spans]
-        for s, a, b in tqdm(jobs, disable=not progress, desc="fill", unit="block", file=sys.stderr):
+        for s, a, b in progress_bar(jobs, show=progress, desc="fill", unit="block"):
             low, high = filler.segment(a, b)
             out[:, s, a:b] = filler(packed.values[s, low:high], s, a, b)
         return packed.copy(data=out[0]), packed.copy(data=out[1])

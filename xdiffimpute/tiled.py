@@ -1,6 +1,6 @@
 """The denoiser on fields larger than the tiles it was trained on, and on tiles within fields.
 
-Samplers know neither: they call an :class:`~xdiffimpute.denoiser.Estimator` on whatever they
+Samplers know neither: they call an :class:`~xdiffimpute.estimator.Estimator` on whatever they
 are given.
 """
 
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from ._typing import FloatArray, IntArray
-from .denoiser import Denoiser, Prediction
+from .denoiser import Denoiser
+from .estimator import Prediction
 from .schedule import Schedule
 from .tiling import ramp, starts
 
@@ -84,8 +85,7 @@ class Tiled:
 
     def _field(self, x_t: Tensor, t: Tensor, context: Tensor, features: Tensor) -> Prediction:
         """One sample."""
-        x_t = x_t * context
-        guesses = self.denoiser.guess(x_t, context, periodic=self.periodic)
+        guesses = self.denoiser.guess(x_t * context, context, periodic=self.periodic)
         places, kernel = self._places(x_t.shape[-2], x_t.shape[-1])
         share = torch.from_numpy(kernel).to(x_t)
         total = [torch.zeros_like(x_t), torch.zeros_like(x_t)]

@@ -11,18 +11,17 @@ import copy
 import logging
 import math
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from .denoiser import Denoiser
 from .exceptions import ImputeError
 from .planning import has_bfloat16
+from .progress import progress_bar
 from .streaming import Batch
 
 __all__ = ["History", "Training", "parse_time", "train"]
@@ -176,7 +175,7 @@ def train(
     history, best, kept = History(), math.inf, average.model.state_dict()
     best_at, check, began, done = 0.0, 1, time.monotonic(), 0.0
     total = settings.steps if settings.seconds is None else None
-    bar = tqdm(total=total, disable=not progress, desc="fit", unit="step", file=sys.stderr)
+    bar = progress_bar(show=progress, desc="fit", unit="step", total=total)
     running, trained = 0.0, math.inf
     if validate is not None:
         best = validate(average.model)
@@ -208,7 +207,9 @@ def train(
                 done = max(done, _progress(history.steps, time.monotonic() - began, settings))
             if history.steps % 10 == 0:
                 last = history.validation[-1][1] if history.validation else float("nan")
-                bar.set_postfix(loss=f"{running:.4f}", withheld=f"{last:.4f}", done=f"{done:.0%}")
+                bar.set_postfix(
+                    loss=f"{running:.4f}", withheld=f"{last:.4f}", done=f"{done:.0%}", refresh=False
+                )
             if not math.isfinite(running):
                 raise ImputeError(
                     "training diverged: the loss is not finite; look for outliers with "

@@ -18,7 +18,7 @@ from .denoiser import Denoiser, crop
 from .first_guess import first_guesses, tune_guesses
 from .partition import Partition
 from .planning import Plan
-from .samplers import SAMPLERS
+from .samplers import Sampler
 from .streaming import Coordinates
 from .tiled import InSurroundings
 from .tiling import MARGIN, surroundings
@@ -93,9 +93,9 @@ class Verification:
         self.masks = torch.from_numpy(np.stack(masks).astype(np.float32))
         self.features = torch.from_numpy(np.stack(features).astype(np.float32))
 
-    def error(self, denoiser: Denoiser) -> float:
-        """Mean square error of a single pass at the withheld cells, in standardised units."""
-        return self.judge(denoiser, "single_pass")[0]
+    def error(self, denoiser: Denoiser, run: Sampler) -> float:
+        """Mean square error of a sampler at the withheld cells, in standardised units."""
+        return self.judge(denoiser, run)[0]
 
     def error_of_guesses(self, periodic: bool) -> FloatArray:
         """Mean square error of the best constant mixture of the first guesses.
@@ -136,7 +136,7 @@ class Verification:
             whole[..., y : y + h, x : x + w] = tile
         return out
 
-    def judge(self, denoiser: Denoiser, sampler: str) -> tuple[float, FloatArray]:
+    def judge(self, denoiser: Denoiser, run: Sampler) -> tuple[float, FloatArray]:
         """Error of a sampler, and the factor that makes its standard error true.
 
         Returns
@@ -146,7 +146,7 @@ class Verification:
         inflation : float array, shape (C,)
             Root mean square of error / standard error in each channel.
         """
-        squared, variance = self._compare(denoiser, sampler)
+        squared, variance = self._compare(denoiser, run)
         dims = (0, 2, 3, 4)
         cells = self.masks.sum(dim=dims)
         ratio = (squared / variance.clamp(min=1e-12)).sum(dim=dims) / cells.clamp(min=1.0)
@@ -154,9 +154,8 @@ class Verification:
         error = float(squared.sum() / cells.sum().clamp(min=1.0))
         return error, np.asarray(factor.numpy(), dtype=np.float64)
 
-    def _compare(self, denoiser: Denoiser, sampler: str) -> tuple[Tensor, Tensor]:
+    def _compare(self, denoiser: Denoiser, run: Sampler) -> tuple[Tensor, Tensor]:
         """Squared errors (zero outside the withheld cells) and variances, (N, C, T, H, W)."""
-        run = SAMPLERS.create(sampler)
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, 5]))
         size = max(1, BATCH_CELLS // int(np.prod(self.inputs.shape[1:])))
         squared, variances = [], []

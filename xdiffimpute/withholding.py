@@ -124,11 +124,11 @@ def withhold(
 ) -> Withheld:
     """Choose observations to set aside.
 
-    Runs of frames are drawn at random and split by ``partition``; what the split queries is
-    withheld: a fifth of the observations, or what the data's own masks would hide, so that
-    the fill is judged near the density it works at. Where gaps are the same in all frames of
-    a series, whole series are drawn, since otherwise the neighbouring frames would give the
-    answer away.
+    Runs of frames are drawn at random and thinned by the pattern of ``partition``; what the
+    thinning removes is withheld: a fifth of the observations, or what the data's own masks
+    would hide, so that the fill is judged near the density it works at. Where gaps are the
+    same in all frames of a series, whole series are drawn, since otherwise the neighbouring
+    frames would give the answer away.
 
     Parameters
     ----------
@@ -164,11 +164,12 @@ def withhold(
         observed = np.isfinite(np.asarray(block.values))
         if not observed.any():
             continue
-        _, query = partition.split(observed, rng, None if partition.ratio is None else KEPT)
+        kept, _ = partition.split(observed, rng, None if partition.ratio is None else KEPT)
+        hidden = observed & ~kept
         for k, frame in enumerate(span):
             series.append(s)
             time.append(frame)
-            masks.append(query[:, k])
+            masks.append(hidden[:, k])
     shape = (0, sizes["channel"], sizes["y"], sizes["x"])
     index = np.array(time, dtype=int)
     return Withheld(

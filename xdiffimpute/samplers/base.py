@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 from torch import Tensor
 
-from ..denoiser import Estimator, Prediction
+from ..estimator import Estimator, Prediction
 from ..partition import Partition
 
 __all__ = ["Sampler"]

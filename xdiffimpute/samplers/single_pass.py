@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..denoiser import DELTA, Estimator, Prediction
+from ..estimator import DELTA, Estimator, Prediction
 from ..partition import Partition
 from .base import Sampler
 

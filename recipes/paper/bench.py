@@ -1,0 +1,141 @@
+"""Fill every cell of a table, training each network once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import xarray as xr
+
+from recipes.paper.cases import Case, pattern_of
+from recipes.paper.table import Column, Row, Run, Scale, Table
+from xdiffimpute.diffusion import DiffusionImputer
+from xdiffimpute.exceptions import ImputeError
+from xdiffimpute.masks import MASKS
+from xdiffimpute.partition import Partition
+from xdiffimpute.samplers import SAMPLERS
+
+__all__ = ["Bench"]
+
+log = logging.getLogger("xdiffimpute.paper")
+
+
+@dataclass
+class Bench:
+    """Runs tables at one scale with one seed.
+
+    Parameters
+    ----------
+    scale : Scale
+    seed : int
+    era5 : str, optional
+        Where ERA5 columns take their data from.
+    device : str, optional
+    """
+
+    scale: Scale
+    seed: int
+    era5: str | None = None
+    device: str | None = None
+    cases: dict[str, Case] = field(default_factory=dict)
+    imputers: dict[str, tuple[DiffusionImputer, float]] = field(default_factory=dict)
+
+    def run(self, table: Table) -> dict[str, dict[str, Any]]:
+        """Results by column and row."""
+        cells: dict[str, dict[str, Any]] = {}
+        for column in table.columns:
+            try:
+                case = self._case(column)
+            except ImputeError as error:
+                log.warning("%s", error)
+                continue
+            cells[column.name] = {}
+            for row in table.rows:
+                cell = self._cell(column, row, case)
+                cells[column.name][row.name] = cell
+                log.info(
+                    "%s, %s: %.5g (%s)", column.name, row.name, cell["value"] / column.unit,
+                    cell["by"],
+                )  # fmt: skip
+        return cells
+
+    def _case(self, column: Column) -> Case:
+        key = f"{column.dataset} {column.gaps}"
+        if key not in self.cases:
+            data = self.scale.data[column.dataset]
+            self.cases[key] = Case.make(column, data, self.seed, self.era5)
+        case = self.cases[key]
+        return Case(case.train, case.test, case.truth, column)
+
+    def _cell(self, column: Column, row: Row, case: Case) -> dict[str, Any]:
+        gappy = case.tested_on(row.test, self.seed)
+        if row.baseline is not None:
+            start = time.perf_counter()
+            value = case.judge(self._baseline(row.baseline, gappy))
+            taken = time.perf_counter() - start
+            return {"value": value, "by": row.baseline, "all": {row.baseline: value},
+                    "seconds": {row.baseline: taken}}  # fmt: skip
+        imputer, trained = self._imputer(column, row, case)
+        found: dict[str, float] = {}
+        seconds = {"training": trained}
+        for run in row.samplers:
+            label = _label(run)
+            start = time.perf_counter()
+            filled = imputer.fill(gappy, sampler=self._sampler(imputer, run), where=_all(gappy))
+            seconds[label] = time.perf_counter() - start
+            found[label] = case.judge(filled)
+        best = min(found, key=lambda name: found[name])
+        return {"value": found[best], "by": best, "all": found, "seconds": seconds}
+
+    def _baseline(self, name: str, gappy: xr.Dataset) -> xr.Dataset:
+        filled: xr.Dataset = gappy.impute.fill(name, where=_all(gappy))
+        return filled
+
+    def _imputer(self, column: Column, row: Row, case: Case) -> tuple[DiffusionImputer, float]:
+        key = f"{column.dataset} {column.gaps} {row.method} {row.backbone} {row.split}"
+        if key not in self.imputers:
+            start = time.perf_counter()
+            imputer = DiffusionImputer(
+                method=row.method, backbone=row.backbone, partition=_partition(column, row),
+                steps=self.scale.steps, batch=self.scale.batch, size=self.scale.size,
+                window=case.train.sizes["time"], tile=max(self.scale.data[column.dataset].shape),
+                seed=self.seed, progress=False, device=self.device,
+            )  # fmt: skip
+            imputer.fit(case.train)
+            self.imputers[key] = imputer, time.perf_counter() - start
+        return self.imputers[key]
+
+    def _sampler(self, imputer: DiffusionImputer, run: Run) -> Any:
+        options = imputer.sampler_settings(run.sampler) | run.options
+        if run.sampler == "multi_step":
+            options.setdefault("steps", self.scale.sampling_steps)
+        return SAMPLERS.create(run.sampler, **options)
+
+
+def _partition(column: Column, row: Row) -> Any:
+    """The data's own pattern, or what the row says."""
+    if row.split is None:
+        return pattern_of(column.gaps)
+    split = row.split
+    pattern = pattern_of(column.gaps)
+    if split.pattern is not None and split.pattern != column.gaps.pattern:
+        pattern = MASKS.create(split.pattern, static=True)
+    if split.ratio is None:
+        return pattern
+    return Partition(
+        pattern, ratio=split.ratio, query="observed",
+        query_ratio=None if split.query_ratio in (None, 1.0) else split.query_ratio,
+    )  # fmt: skip
+
+
+def _label(run: Run) -> str:
+    given = ", ".join(f"{k}={v}" for k, v in run.options.items())
+    return f"{run.sampler}({given})" if given else run.sampler
+
+
+def _all(ds: xr.Dataset) -> xr.DataArray:
+    """Every cell is to be filled, also those that no sample shows."""
+    first = next(iter(ds.data_vars.values()))
+    return xr.ones_like(first.isel(dict.fromkeys(first.dims[:2], 0), drop=True), dtype=bool)

@@ -1,0 +1,130 @@
+"""docs/paper.md from the results: our figures beside the paper's, cell by cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recipes.paper.results import read_results
+from recipes.paper.table import Column, Row, Table, names, read_scale, read_table
+
+__all__ = ["write_page"]
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "paper.md"
+
+
+def write_page(folder: Path) -> Path:
+    """Write the page; its head stands in ``head.md``."""
+    parts = [(HERE / "head.md").read_text().rstrip()]
+    for name in names():
+        table = read_table(name)
+        for scale in ("cpu", "gpu"):
+            records = read_results(folder, name, scale)
+            if records:
+                parts.append(_section(name, table, scale, records))
+    PAGE.write_text("\n\n".join(parts) + "\n")
+    return PAGE
+
+
+def _section(name: str, table: Table, scale: str, records: list[dict[str, Any]]) -> str:
+    seeds = [record["seed"] for record in records]
+    minutes = [record["wall_seconds"] / 60 for record in records]
+    size = read_scale(scale)
+    used = sorted({column.dataset for column in table.columns})
+    data = "; ".join(
+        f"{dataset} {d.train} + {d.test} samples of {d.frames} x {d.shape[0]} x {d.shape[1]}"
+        for dataset, d in size.data.items()
+        if dataset in used
+    )
+    head = [
+        f"## Table {name.removeprefix('table')}: {table.title}",
+        "",
+        f"Scale `{scale}`, seeds {', '.join(map(str, seeds))}, "
+        f"{min(minutes):.0f} to {max(minutes):.0f} minutes a seed; {size.steps} steps of batch "
+        f"{size.batch}, network `{size.size}`, {size.sampling_steps} sampling steps; {data}.",
+    ]
+    if table.note:
+        head += ["", table.note]
+    columns = [c for c in table.columns if any(c.name in r["cells"] for r in records)]
+    head += ["", "| | " + " | ".join(_title(c) for c in columns) + " |"]
+    head += ["|---|" + "---|" * len(columns)]
+    for row in table.rows:
+        cells = [_cell(column, row, records) for column in columns]
+        head.append(f"| {row.name} | " + " | ".join(cells) + " |")
+    head += ["", "Ours (mean ± standard deviation over seeds) / the paper's in italics."]
+    if table.timed:
+        head += ["", *_times(table, columns, records)]
+    if table.lowest:
+        head += ["", *(_verdict(table, column, records) for column in columns)]
+    left = [c.name for c in table.columns if c not in columns]
+    if left:
+        head += ["", f"Not run: {', '.join(left)}."]
+    return "\n".join(head)
+
+
+def _title(column: Column) -> str:
+    return f"{column.name} (x {column.unit:g})"
+
+
+def _values(column: Column, row: Row, records: list[dict[str, Any]]) -> np.ndarray:
+    found = [r["cells"][column.name][row.name]["value"] for r in records if _has(r, column, row)]
+    return np.array(found) / column.unit
+
+
+def _has(record: dict[str, Any], column: Column, row: Row) -> bool:
+    return row.name in record["cells"].get(column.name, {})
+
+
+def _cell(column: Column, row: Row, records: list[dict[str, Any]]) -> str:
+    values = _values(column, row, records)
+    paper = column.paper.get(row.name)
+    theirs = "–" if paper is None else _figure(*(paper if isinstance(paper, tuple) else (paper,)))
+    if not values.size:
+        return f"– / *{theirs}*"
+    spread = [values.std(ddof=1)] if values.size > 1 else []
+    return f"{_figure(values.mean(), *spread)} / *{theirs}*"
+
+
+def _figure(mean: float, spread: float | None = None) -> str:
+    return f"{mean:.4g}" if spread is None else f"{mean:.4g} ± {spread:.2g}"
+
+
+def _verdict(table: Table, column: Column, records: list[dict[str, Any]]) -> str:
+    """Whether one of our rows has the lowest mean, and by how much not."""
+    means = {row.name: _values(column, row, records) for row in table.rows}
+    means = {name: values for name, values in means.items() if values.size}
+    ours = {row.name for row in table.rows if row.ours} & set(means)
+    best = min(ours, key=lambda name: means[name].mean())
+    other = min(set(means) - ours, key=lambda name: means[name].mean())
+    a, b = means[best], means[other]
+    ratio = a.mean() / b.mean()
+    if ratio < 1:
+        return f"- {column.name}: lowest is ours (`{best}`), {ratio:.2f} times `{other}`."
+    spread = float(np.hypot(a.std(ddof=1), b.std(ddof=1))) if a.size > 1 else float("nan")
+    inside = "within" if a.mean() - b.mean() < spread else "outside"
+    return (
+        f"- {column.name}: **not lowest**: `{best}` is {ratio:.2f} times `{other}`, "
+        f"{inside} the spread of the seeds."
+    )
+
+
+def _times(table: Table, columns: list[Column], records: list[dict[str, Any]]) -> list[str]:
+    """Time of each row over that of the first, in the filling alone."""
+    lines = []
+    for column in columns:
+        rows = [r for r in table.rows if all(_has(record, column, r) for record in records)]
+        taken = {
+            row.name: np.median([_filling(rec["cells"][column.name][row.name]) for rec in records])
+            for row in rows
+        }
+        first = taken[rows[0].name]
+        text = ", ".join(f"{name} {value / first:.2f}" for name, value in taken.items())
+        lines.append(f"- Time over the first row's, {column.name}: {text}.")
+    return lines
+
+
+def _filling(cell: dict[str, Any]) -> float:
+    return min(value for name, value in cell["seconds"].items() if name != "training")

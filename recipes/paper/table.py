@@ -1,0 +1,131 @@
+"""What a table is: columns (data and gaps) by rows (ways of filling), read from YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from xdiffimpute.exceptions import ImputeError
+
+__all__ = ["Column", "Row", "Scale", "Table", "names", "read_scale", "read_table"]
+
+HERE = Path(__file__).parent
+Figures = dict[str, float | tuple[float, float] | None]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Gaps(_Strict):
+    """Cells that a sample never shows: a mask pattern and the share that is observed."""
+
+    pattern: Literal["pixel", "block"]
+    ratio: float | None = None
+    kept: int | None = None
+
+
+class Column(_Strict):
+    """Data and gaps, and how a fill of them is judged."""
+
+    name: str
+    dataset: Literal["shallow_water", "advection", "turbulence", "era5"]
+    gaps: Gaps
+    metric: Literal["nmse", "feasibility", "propagation"]
+    unit: float = 1.0
+    paper: Figures = Field(default_factory=dict)
+
+
+class Split(_Strict):
+    """Context and query in place of the method's own."""
+
+    pattern: Literal["pixel", "block"] | None = None
+    ratio: float | None = None
+    query_ratio: float | None = None
+
+
+class Run(_Strict):
+    """One way of asking a trained network."""
+
+    sampler: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Row(_Strict):
+    """A baseline by name, or a method with what differs from its own settings.
+
+    Of several samplers the best result counts, as in the paper.
+    """
+
+    name: str
+    baseline: str | None = None
+    method: str | None = None
+    backbone: str = "unet"
+    split: Split | None = None
+    samplers: tuple[Run, ...] = ()
+    test: Gaps | None = None
+    ours: bool = False
+
+
+class Table(_Strict):
+    """One table of the paper."""
+
+    title: str
+    note: str = ""
+    lowest: bool = False
+    timed: bool = False
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+class Data(_Strict):
+    """How much of a dataset is made."""
+
+    train: int
+    test: int
+    shape: tuple[int, int]
+    frames: int
+
+
+class Scale(_Strict):
+    """The size of a run."""
+
+    size: Literal["small", "medium", "large"]
+    steps: int
+    batch: int
+    sampling_steps: int
+    data: dict[str, Data]
+
+
+def names() -> list[str]:
+    """All tables."""
+    found = (path.stem for path in (HERE / "tables").glob("*.yaml"))
+    return sorted(found, key=lambda name: int(name.removeprefix("table")))
+
+
+def read_table(name: str) -> Table:
+    """A table by name, such as ``"table2"``.
+
+    Raises
+    ------
+    ImputeError
+        If there is none of that name, or its file has a mistake.
+    """
+    if name not in names():
+        raise ImputeError(f"there is no {name!r}; there are {', '.join(names())}")
+    return _read(HERE / "tables" / f"{name}.yaml", Table)
+
+
+def read_scale(name: str) -> Scale:
+    """The sizes of ``"cpu"`` or ``"gpu"``."""
+    return _read(HERE / "scales" / f"{name}.yaml", Scale)
+
+
+def _read(path: Path, kind: type[Any]) -> Any:
+    try:
+        return kind.model_validate(yaml.safe_load(path.read_text()))
+    except (ValidationError, yaml.YAMLError) as error:
+        raise ImputeError(f"{path.name}: {error}") from error

@@ -1,0 +1,78 @@
+"""The paper's theorems, as numbers that a Gaussian field makes exact."""
+
+import numpy as np
+import pytest
+import torch
+from gaussian import SIZE, Oracle, covariance, draw
+
+from xdiffimpute.masks import MASKS
+from xdiffimpute.partition import Partition
+from xdiffimpute.samplers import SAMPLERS
+from xdiffimpute.schedule import make_schedule
+
+SPLITS = 4000
+
+
+def splits(partition, density, seed=0):
+    """Masks of observed pixels, their contexts and queries, each (SPLITS, cells)."""
+    rng = np.random.default_rng(seed)
+    observed = rng.random((SPLITS, 1, 1, 4, 5)) < density
+    pairs = [partition.split(mask, rng) for mask in observed]
+    return observed, np.stack([c for c, _ in pairs]), np.stack([q for _, q in pairs])
+
+
+@pytest.mark.parametrize("ratio", [0.3, 0.8])
+def test_gradients_scale_with_the_chance_of_being_queried(ratio):
+    """Theorem 1 (ii), Eq. 4, and (iii), Eq. 5: p_i sets both size and frequency."""
+    density = np.linspace(0.3, 0.95, 20).reshape(4, 5)
+    partition = Partition(MASKS.create("pixel"), ratio=ratio)
+    _, _, query = splits(partition, density)
+    p = density * (1 - ratio)
+    rng = np.random.default_rng(1)
+    x = torch.from_numpy(rng.standard_normal((4, 5)))
+    output = torch.zeros(SPLITS, 4, 5, dtype=torch.float64, requires_grad=True)
+    asked = torch.from_numpy(query[:, 0, 0].astype(float))
+    (asked * (output - x)).square().sum().backward()
+    gradient = output.grad.numpy()
+    updated = (gradient != 0).mean(axis=0)
+    error = 3 * np.sqrt(p * (1 - p) / SPLITS)
+    assert (np.abs(updated - p) < 1.3 * error + 0.005).all()
+    magnitude = (gradient**2).mean(axis=0)
+    np.testing.assert_allclose(magnitude, 4 * updated * x.numpy() ** 2, rtol=1e-6)
+    slope = np.polyfit(p.ravel(), (magnitude / (4 * x.numpy() ** 2)).ravel(), 1)[0]
+    assert slope == pytest.approx(1.0, abs=0.15)
+
+
+def gain(seen):
+    """The matrix that takes observed values to the conditional mean of all cells."""
+    k = covariance()
+    out = np.zeros_like(k)
+    out[:, seen] = k[:, seen] @ np.linalg.inv(k[np.ix_(seen, seen)] + 1e-6 * np.eye(seen.sum()))
+    return out
+
+
+def test_the_ensembles_error_falls_as_one_over_k_to_the_predicted_floor():
+    """Theorem 2, Eqs. 13 and 14: floor and slope follow from the covariance alone."""
+    rng = np.random.default_rng(3)
+    observed = rng.random((1, 1, SIZE, SIZE)) < 0.6
+    partition = Partition(MASKS.create("pixel"), ratio=0.6)
+    gains = np.stack([gain(partition.split(observed, rng)[0].ravel()) for _ in range(1500)])
+    full, mean, k = gain(observed.ravel()), gains.mean(axis=0), covariance()
+    hidden = ~observed.ravel()
+
+    def error(a):
+        return np.einsum("ij,jk,ik->i", a, k, a)[hidden].mean()
+
+    floor = error(mean - full)
+    variance = np.mean([error(each - mean) for each in gains[:400]])
+    truth = draw(400, seed=5)
+    exact = (full @ (truth * observed).reshape(400, -1).T).T
+    x = torch.from_numpy(truth * observed)
+    mask = torch.from_numpy(np.broadcast_to(observed, truth.shape).astype(np.float32))
+    oracle, features = Oracle(make_schedule()), torch.zeros(400, 1, 1, SIZE, SIZE)
+    for members in (1, 4, 16):
+        sampler = SAMPLERS.create("ensemble", members=members)
+        out = sampler(oracle, x, mask, features, partition, np.random.default_rng(7))
+        measured = np.mean((out.mean.numpy().reshape(400, -1) - exact)[:, hidden] ** 2)
+        assert measured == pytest.approx(floor + variance / members, rel=0.12), members
+    assert floor > 0

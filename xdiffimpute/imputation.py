@@ -1,0 +1,97 @@
+r"""The imputation expectation: a mean over random contexts (Eqs. 9, 10 and 27).
+
+.. math::
+    \mathbb E[x_0 \mid x_{obs}, M] \approx
+    \frac1K \sum_k x_\theta(\delta, M^{(k)}_{ctx} \odot x_{obs,\delta}, M^{(k)}_{ctx})
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ._typing import BoolArray
+from .estimator import DELTA, Estimator, Prediction
+from .partition import Partition
+
+__all__ = ["contexts", "imputation_expectation"]
+
+
+def contexts(
+    observed: Tensor,
+    partition: Partition,
+    rng: np.random.Generator,
+    density: float | None,
+    members: int,
+) -> Tensor:
+    """Contexts drawn as in training.
+
+    Parameters
+    ----------
+    observed : Tensor, shape (B, C, T, H, W)
+        1 where observed.
+    partition : Partition
+    rng : numpy.random.Generator
+    density : float, optional
+        Share of all cells that a training context held: contexts are thinned to it, so that the
+        network works in the range it learned (Appendix H.5). ``None``: by the ratio of training.
+    members : int
+        K, contexts for each sample.
+
+    Returns
+    -------
+    Tensor, shape (K * B, C, T, H, W)
+        All samples' first contexts, then all samples' second ones.
+    """
+    masks = observed.bool().cpu().numpy()
+    ratios = [_ratio(mask, density, partition) for mask in masks]
+    drawn = [
+        partition.split(mask, rng, ratio)[0]
+        for _ in range(members)
+        for mask, ratio in zip(masks, ratios, strict=True)
+    ]
+    return torch.from_numpy(np.stack(drawn)).to(observed)
+
+
+def imputation_expectation(
+    denoiser: Estimator,
+    x: Tensor,
+    observed: Tensor,
+    features: Tensor,
+    partition: Partition,
+    rng: np.random.Generator,
+    density: float | None,
+    members: int,
+) -> Prediction:
+    """Mean over ``members`` contexts, evaluated as one batch.
+
+    Parameters
+    ----------
+    denoiser, x, observed, features, partition, rng, density
+        As for :class:`xdiffimpute.samplers.Sampler`.
+    members : int
+        K.
+
+    Returns
+    -------
+    Prediction
+    """
+    b = x.shape[0]
+    context = contexts(observed, partition, rng, density, members)
+    generator = torch.Generator(device="cpu").manual_seed(int(rng.integers(2**63 - 1)))
+    alpha, sigma = denoiser.schedule(torch.full((1,), DELTA))
+    noise = torch.randn(context.shape, generator=generator).to(x)
+    x_delta = alpha.to(x) * x.repeat(members, 1, 1, 1, 1) + sigma.to(x) * noise
+    t = torch.full((members * b,), DELTA, device=x.device)
+    out = denoiser(x_delta, t, context, features.repeat(members, 1, 1, 1, 1))
+    means = out.mean.unflatten(0, (members, b))
+    variances = out.variance.unflatten(0, (members, b))
+    return Prediction(means.mean(dim=0), variances.mean(dim=0))
+
+
+def _ratio(observed: BoolArray, density: float | None, partition: Partition) -> float | None:
+    """Context ratio that keeps the share of cells given to the network (Appendix H.5)."""
+    if density is None or partition.ratio == 1 or not observed.any():
+        return None
+    return float(np.clip(density / observed.mean(), 0.05, 0.95))

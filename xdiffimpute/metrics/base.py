@@ -1,0 +1,89 @@
+"""What every metric is: from a filled dataset and the truth to numbers, lazily."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Hashable
+from typing import TypeAlias
+
+import xarray as xr
+
+from ..exceptions import DataError
+
+__all__ = ["Dims", "Metric", "common", "selected", "with_units"]
+
+Dims: TypeAlias = str | Collection[Hashable] | None
+SUFFIXES = ("_standard_error", "_imputation_flag")
+
+
+class Metric(ABC):
+    """Base of all metrics."""
+
+    @abstractmethod
+    def __call__(
+        self,
+        filled: xr.Dataset,
+        truth: xr.Dataset,
+        *,
+        where: xr.Dataset | xr.DataArray | None = None,
+        dim: Dims = None,
+    ) -> xr.Dataset:
+        """Compare.
+
+        Parameters
+        ----------
+        filled : Dataset
+            As :meth:`ds.impute.fill` returns it; lazy or not.
+        truth : Dataset
+            The same variables, complete.
+        where : bool Dataset or DataArray, optional
+            Cells to count, such as ``gappy.isnull()`` for the hidden ones; default: all.
+        dim : str or collection of str, optional
+            Dimensions to average over; default: all.
+
+        Returns
+        -------
+        Dataset
+            One number (or array over the other dims) for each variable; lazy if the input is.
+
+        Raises
+        ------
+        DataError
+            If the two have no variable in common, or lack what the metric needs.
+        """
+
+
+def common(filled: xr.Dataset, truth: xr.Dataset) -> list[str]:
+    """Variables that both have, ancillary ones left out.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    names = [
+        str(name)
+        for name in truth.data_vars
+        if name in filled.data_vars and not str(name).endswith(SUFFIXES)
+    ]
+    if not names:
+        raise DataError(
+            f"the filled data have {sorted(map(str, filled.data_vars))} and the truth has "
+            f"{sorted(map(str, truth.data_vars))}: no variable in common; rename one with "
+            "ds.rename(...)"
+        )
+    return names
+
+
+def selected(values: xr.DataArray, where: xr.Dataset | xr.DataArray | None) -> xr.DataArray:
+    """Values where they count, NaN elsewhere."""
+    if where is None:
+        return values
+    mask = where[values.name] if isinstance(where, xr.Dataset) else where
+    return values.where(mask)
+
+
+def with_units(score: xr.DataArray, like: xr.DataArray | None = None) -> xr.DataArray:
+    """The score with the units of ``like`` and no other attribute: it is no longer a field."""
+    units = {} if like is None else {k: v for k, v in like.attrs.items() if k == "units"}
+    return score.drop_attrs(deep=False).assign_attrs(units)
