@@ -97,11 +97,7 @@ class Era5(Source):
         attributes.pop("standard_name", None)
         plain = ds.drop_vars(time).rename({time: "frame"} if time != "frame" else {})
         cut = plain.coarsen(frame=self.window).construct(frame=("sample", "time"))
-        order = (
-            "sample",
-            "time",
-            *(d for d in next(iter(ds.data_vars.values())).dims if d != time),
-        )
+        grid = [d for d in next(iter(ds.data_vars.values())).dims if d != time]
         about = {"axis": "T", "long_name": "frame of the window"}
         return cut.transpose("sample", "time", *grid).assign_coords(
             sample=("sample", starts, attributes), time=("time", np.arange(self.window), about)
