@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("baselines", "cds", "plot", "test")
+EXTRAS = ("baselines", "cds", "plot", "recipes", "test")
 CONDA_NAMES = {
     "matplotlib": "matplotlib-base",
     "opencv-python-headless": "opencv",

@@ -151,3 +151,21 @@ def test_a_network_that_sees_the_query_is_given_its_noisy_values():
 def test_unknown_target():
     with pytest.raises(ImputeError, match="target='velocity'.*'data', 'noise'"):
         Denoiser(1, 0, target="velocity")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (MASKS.create("block", grid=(3, 20)), r"grid=\(3, 20\)\) is finer than .* 9 x 12"),
+        (MASKS.create("block", kept=7), "at most 6 blocks at a time.*kept=5 or less"),
+        (MASKS.create("block", kept=6), "at most 6 blocks at a time.*kept=5 or less"),
+    ],
+)
+def test_blocks_that_do_not_fit_the_data(pattern, message):
+    with pytest.raises(ImputeError, match=message):
+        make(blocks=True).impute.fit(partition=pattern, steps=1, progress=False)
+
+
+def test_a_method_by_name_in_place_of_a_baseline():
+    with pytest.raises(ImputeError, match=r"'miss_diff' is a method that learns.*fit\(method="):
+        make().impute.fill("miss_diff")

@@ -177,3 +177,11 @@ def test_found_by_name() -> None:
 def test_bad_settings_are_named(options: dict[str, object]) -> None:
     with pytest.raises(ImputeError, match="pass for example"):
         ShallowWater(**options)
+
+
+def test_too_long_a_step_is_refused() -> None:
+    """Beyond the CFL limit: said before anything overflows."""
+    start = np.zeros((3, 8, 8))
+    states = integrate(start, F, G, DEPTH, spacing=SPACING, interval=1e5, frames=2, steps=1)
+    with pytest.raises(ImputeError, match=r"steps=1 lets the fastest wave move .* or more"):
+        next(states)

@@ -270,7 +270,13 @@ class _Impute(ABC, Generic[X]):
             )
         if isinstance(imputer, str):
             from .baselines import BASELINES
+            from .methods import METHODS
 
+            if imputer in METHODS and imputer not in BASELINES:
+                raise ImputeError(
+                    f"{imputer!r} is a method that learns; fit it first: imputer = "
+                    f"ds.impute.fit(method={imputer!r}), then ds.impute.fill(imputer)"
+                )
             return BASELINES.create(imputer, **options)
         if options:
             raise ImputeError(

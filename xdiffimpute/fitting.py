@@ -117,6 +117,7 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     masks = sample_masks(packed, sizes.window)
     seen: BoolArray = np.any(masks, axis=(0, 1))
     found, reason = resolve(options.partition, masks, seen)
+    found.pattern.check(masks)
     found = _with_empty_frames(found, masks)
     partition = found if isinstance(options.partition, Partition) else method.partition(found)
     log.info("method: %s; partition: %s", method.name, reason)

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from .._typing import FloatArray
+from ..exceptions import ImputeError
 from .base import Source, check_at_least, check_shape
 
 __all__ = ["ShallowWater", "integrate", "to_centres"]
@@ -24,6 +25,7 @@ GRAVITY = (9.0, 10.5)  # m s-2
 DEPTH = (45.0, 200.0)  # m
 AMPLITUDE = (0.2, 1.0)  # m, standard deviation of h at the start
 SMOOTHING = (1.5, 4.0)  # cells, standard deviation of the kernel that smooths the start
+LIMIT = 1.0
 STEPS = 3  # to a frame: at most 0.28 cells a step, where RK4 is stable up to 1
 BATCH = 32  # samples integrated together: few enough to stay in the processor's cache
 ATTRIBUTES = {
@@ -203,8 +205,20 @@ def integrate(
     Yields
     ------
     float array, shape (3, ..., rows, columns)
+
+    Raises
+    ------
+    ImputeError
+        If a wave moves more than a cell in a step, where the scheme is not stable.
     """
     step = interval / steps
+    courant = float(np.sqrt(np.max(np.asarray(g) * np.asarray(depth)))) * step / spacing
+    if courant > LIMIT:
+        raise ImputeError(
+            f"steps={steps} lets the fastest wave move {courant:.2f} cells in a step, and the "
+            f"scheme is stable up to {LIMIT:g}; pass steps={math.ceil(courant * steps / LIMIT)} "
+            "or more"
+        )
 
     def tendency(now: FloatArray) -> FloatArray:
         return _tendency(now, f, np.asarray(g) / spacing, np.asarray(depth) / spacing)

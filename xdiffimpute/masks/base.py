@@ -67,6 +67,20 @@ class MaskPattern(ABC):
             kept[group] = observed[group] & keep
         return kept
 
+    def check(self, masks: BoolArray) -> None:  # noqa: B027
+        """Refuse data that the pattern cannot split, before any training.
+
+        Parameters
+        ----------
+        masks : bool array, shape (..., H, W)
+            True where observed.
+
+        Raises
+        ------
+        ImputeError
+            If it cannot.
+        """
+
     @abstractmethod
     def keep(self, observed: BoolArray, rng: np.random.Generator, ratio: float | None) -> BoolArray:
         """What to keep of one group of channels: bool array of shape (T, H, W)."""

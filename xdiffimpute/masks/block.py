@@ -77,6 +77,37 @@ class Block(MaskPattern):
                 f"lie between 1 and {ny * nx - 1}, such as Block(grid={self.grid!r}, kept=1)."
             )
 
+    def check(self, masks: BoolArray) -> None:
+        """Refuse data that it cannot split.
+
+        Parameters
+        ----------
+        masks : bool array, shape (..., H, W)
+            True where observed.
+
+        Raises
+        ------
+        ImputeError
+            If the grid is finer than the field, or no mask shows more blocks than ``kept``.
+        """
+        shape = masks.shape[-2:]
+        if self.grid[0] > shape[0] or self.grid[1] > shape[1]:
+            raise ImputeError(
+                f"Block(grid={self.grid!r}) is finer than the field of {shape[0]} x {shape[1]} "
+                f"cells; at most grid=({shape[0]}, {shape[1]}) is possible."
+            )
+        if self.kept is None or (self.frame is not None and self.frame != shape):
+            return
+        ys, xs = (self._starts(axis, shape[axis], None) for axis in (0, 1))
+        seen = np.logical_or.reduceat(np.logical_or.reduceat(masks, ys, axis=-2), xs, axis=-1)
+        most = int(seen.sum(axis=(-2, -1)).max(initial=0))
+        if most <= self.kept:
+            raise ImputeError(
+                f"Block(grid={self.grid!r}, kept={self.kept}): the data show at most {most} blocks "
+                f"at a time, and a context of {self.kept} leaves none to query; use kept="
+                f"{max(most - 1, 1)} or less, or leave it out."
+            )
+
     def keep(self, observed: BoolArray, rng: np.random.Generator, ratio: float | None) -> BoolArray:
         """Blocks drawn without replacement in each frame, bool array of shape (T, H, W)."""
         frames, height, width = observed.shape
