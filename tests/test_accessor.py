@@ -145,3 +145,10 @@ def test_exposure_of_one_variable_and_of_levels(gappy):
     assert levels.impute.exposure(extra_dims="channels")["t"].dims == ("level", "lat", "lon")
     assert levels.impute.exposure()["t"].dims == ("lat", "lon")
     assert found.attrs["units"] == "1" and "time" not in found.coords
+
+
+def test_an_array_of_variables_can_be_filled(gappy):
+    """to_array() names its dim "variable", and the result has no name."""
+    array = gappy.assign(other=gappy["sst"] + 1).to_array()
+    filled = array.impute.fill("linear")
+    assert filled.name is None and filled.dims == array.dims

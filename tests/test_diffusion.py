@@ -59,9 +59,7 @@ def test_observed_exact_gaps_filled_land_left(fitted):
         (error[seen] == 0).all() and (error[flag == 1] > 0).all() and np.isnan(error[:, land]).all()
     )
     assert filled["sst"].dtype == ds["sst"].dtype
-    assert (
-        "diffusion, single_pass" in filled.attrs["history"] or "ensemble" in filled.attrs["history"]
-    )
+    assert f"filled by diffusion, standard, {imputer.fitted.sampler}" in filled.attrs["history"]
 
 
 def test_lazy_until_asked_and_the_same_under_any_chunks(fitted, no_compute):
@@ -192,10 +190,25 @@ def test_tiles_wrap_around_the_globe_and_leave_no_seam():
     ds = make(globe=True, shape=(16, 36))
     imputer = fit(ds, tile=12, statistics="variable")
     assert imputer.fitted.spec.periodic
-    rolled = ds.roll(lon=12, roll_coords=False)
-    a = imputer.fill(ds)["sst"]
-    assert np.isfinite(a.values).all()
-    assert imputer.fill(rolled)["sst"].shape == a.shape
+    filled = imputer.fill(ds)["sst"]
+    assert np.isfinite(filled.values).all()
+    steps = abs(filled - filled.roll(lon=1, roll_coords=False)).mean(("time", "lat"))
+    assert float(steps[0]) < 1.5 * float(steps.mean())
+
+
+def test_a_region_of_a_globe_has_an_east_and_a_west_end():
+    """What lies at its western end does not reach the eastern one."""
+    ds = make(globe=True, shape=(12, 24))
+    imputer = fit(ds, statistics="variable")
+    assert imputer.fitted.denoiser.periodic
+    region = ds.isel(lon=slice(0, 8)).copy(deep=True)
+    other = region.copy(deep=True)
+    other["sst"][..., 0] += 3.0
+    first, second = (imputer.fill(part)["sst"] for part in (region, other))
+    assert np.isfinite(first.values).all()
+    hidden = region["sst"].isnull()
+    change = abs(second - first).where(hidden).mean(("time", "lat"))
+    assert float(change[1]) > 0.1 and float(change[-1]) < 0.3 * float(change[1])
 
 
 def test_another_grid_of_the_same_spacing_needs_a_climatology_of_the_variable(fitted):
@@ -239,3 +252,91 @@ def test_public_names():
     assert callable(xdi.load)
     with pytest.raises(AttributeError, match="nothing"):
         _ = xdi.nothing
+
+
+def test_another_interval_between_frames_is_refused(fitted):
+    ds, imputer = fitted
+    with pytest.raises(CompatibilityError, match="1 days apart, these are 5 days apart"):
+        imputer.fill(ds.isel(time=slice(None, None, 5)))
+    with pytest.raises(ImputeError, match="not in order"):
+        imputer.fill(ds.isel(time=[2, 1]))
+    assert imputer.fill(ds.isel(time=[3]))["sst"].notnull().any()
+
+
+def test_a_season_needs_dates():
+    ds = make(frames=90).assign_coords(
+        time=np.datetime64("2003-01-01", "ns") + np.arange(90) * np.timedelta64(8, "D")
+    )
+    imputer = fit(ds, statistics="seasonal")
+    with pytest.raises(CompatibilityError, match="seasonal climatology, and these data have no"):
+        imputer.fill(ds.drop_vars("time"))
+
+
+def test_levels_as_channels_keep_their_order():
+    levels = xr.concat([make()["sst"], make(seed=1)["sst"]], "level").assign_coords(
+        level=[500, 850]
+    )
+    imputer = fit(levels.to_dataset(name="t"), extra_dims="channels")
+    with pytest.raises(CompatibilityError, match=r"'level' = 500, 850 .*have 850, 500"):
+        imputer.fill(levels.isel(level=[1, 0]).to_dataset(name="t"))
+
+
+def test_a_second_fill_keeps_the_first_ones_standard_error(fitted):
+    ds, imputer = fitted
+    north = xr.DataArray(np.arange(12) >= 6, dims="lat") & xr.ones_like(ds["lon"], dtype=bool)
+    first = imputer.fill(ds, where=north)
+    second = imputer.fill(first, where=~north)
+    for name in ("sst", "sst_standard_error"):
+        part = {"lat": slice(6, None)}
+        xr.testing.assert_equal(second[name].isel(part), first[name].isel(part))
+    imputed = second["sst_imputation_flag"] == 1
+    assert bool((second["sst_standard_error"].where(imputed) != 0).all())
+
+
+def test_another_seed_draws_another_sample(fitted):
+    ds, imputer = fitted
+    sampler = SAMPLERS.create("multi_step", steps=3, members=1)
+    one, two, three = (imputer.fill(ds, sampler=sampler, seed=s)["sst"] for s in (0, 0, 1))
+    assert one.equals(two) and not one.equals(three)
+
+
+def test_an_ensemble_does_not_depend_on_how_the_frames_are_cut(fitted):
+    """Windows have contexts of their own, wherever the segment that is filled begins."""
+    ds, imputer = fitted
+    spec = imputer.fitted.spec
+    _, run = imputer._sampler("ensemble", 3)
+    filler = imputer._filler(ds, spec, "ensemble", run, 0)
+    values = spec.pack(ds).values[0]
+    whole = filler(values, 0, 0, 24)
+    low, high = filler.segment(10, 24)
+    part = filler(values[low:high], 0, 10, 24)
+    np.testing.assert_allclose(part, whole[:, 10:], atol=2e-5)
+
+
+def test_withheld_frames_are_found_wherever_observations_are():
+    """A campaign: few frames hold anything at all."""
+    ds = make(frames=60)
+    ds["sst"][np.setdiff1d(np.arange(60), [7, 30, 31, 32])] = np.nan
+    for seed in range(3):
+        assert fit(ds, steps=1, seed=seed).fitted.withheld.cells > 0
+
+
+def test_one_field_is_scored_at_the_same_cells_by_all(fitted):
+    skill = make(frames=1)["sst"].impute.score("linear")
+    rows = skill["sst"].sel(metric="cells")
+    assert int(rows.min()) == int(rows.max()) > 0
+
+
+def test_logarithms_of_unknown_variables_are_refused(fitted):
+    with pytest.raises(ImputeError, match=r"log='chl' names \['chl'\].*\['sst'\]"):
+        fit(fitted[0], log="chl")
+
+
+def test_a_fit_leaves_the_global_generator_alone(fitted):
+    import torch
+
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit(make(frames=8), steps=1)
+    assert torch.equal(torch.rand(3), expected)

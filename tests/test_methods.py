@@ -58,6 +58,23 @@ def test_fits_fills_and_is_saved(name, tmp_path):
         assert again.fill(ds, sampler=simple)["a"].equals(imputer.fill(ds, sampler=simple)["a"])
 
 
+@pytest.mark.parametrize("name", METHODS.names())
+def test_on_tiles(name):
+    """Training, the choice of a sampler and the fill of fields larger than a tile."""
+    wide = (
+        make()
+        .pad(x=(0, 8), y=(0, 6), mode="reflect")
+        .assign_coords(y=np.arange(15.0), x=np.arange(20.0))
+    )
+    imputer = wide.impute.fit(
+        method=name, partition="pixel", steps=1, batch=2, tile=8, seed=0, progress=False
+    )
+    chosen = SAMPLERS.create("multi_step", steps=2)
+    for sampler in (METHODS.get(name).candidates[0], chosen):
+        sampler = chosen if sampler == "multi_step" else sampler
+        assert imputer.fill(wide, sampler=sampler)["a"].notnull().all()
+
+
 def test_an_unknown_method_is_named():
     with pytest.raises(UnknownNameError, match=r"no method is called 'misdiff'.*miss_diff"):
         make().impute.fit(method="misdiff", steps=1)

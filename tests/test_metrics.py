@@ -160,3 +160,11 @@ def test_lazy_and_the_same(name, no_compute, pair):
         later = metric(filled.chunk(time=1), truth.chunk(time=2))
     assert all(v.chunks is not None for v in later.data_vars.values())
     xr.testing.assert_allclose(later.compute(), now)
+
+
+def test_crps_of_lazy_members(pair):
+    _, truth, _ = pair
+    members = xr.concat([truth[["a"]] - 1, truth[["a"]] + 2], "realization")
+    lazy = METRICS.create("crps")(members.chunk(realization=1), truth)
+    assert lazy["a"].chunks is not None
+    xr.testing.assert_allclose(lazy.compute(), METRICS.create("crps")(members, truth))

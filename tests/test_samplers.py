@@ -28,9 +28,9 @@ def run(name, case, seed=0, density=None, **options):
     sampler = SAMPLERS.create(name, **options)
     x = torch.from_numpy(truth * observed)
     features = torch.zeros(len(x), 1, 1, SIZE, SIZE)
-    rng = np.random.default_rng(seed)
+    rngs = [np.random.default_rng([seed, k]) for k in range(len(x))]
     mask = torch.from_numpy(observed.astype(np.float32))
-    return sampler(Oracle(make_schedule()), x, mask, features, PARTITION, rng, density)
+    return sampler(Oracle(make_schedule()), x, mask, features, PARTITION, rngs, density)
 
 
 @pytest.mark.parametrize("name", SAMPLERS.names())
@@ -106,7 +106,7 @@ def test_multi_step_with_the_exact_denoiser_draws_from_the_posterior():
     sampler = SAMPLERS.create("multi_step", members=1, weight="all", context="observed")
     out = sampler(
         Conditioned(make_schedule(), truth[0]), x, mask, torch.zeros(count, 1, 1, SIZE, SIZE),
-        PARTITION, np.random.default_rng(0),
+        PARTITION, [np.random.default_rng([0, k]) for k in range(count)],
     ).mean.numpy()  # fmt: skip
     hidden = ~observed[0]
     z = (out.mean(axis=0) - mean)[hidden] / np.sqrt(variance[hidden] / count)

@@ -72,7 +72,8 @@ def test_the_ensembles_error_falls_as_one_over_k_to_the_predicted_floor():
     oracle, features = Oracle(make_schedule()), torch.zeros(400, 1, 1, SIZE, SIZE)
     for members in (1, 4, 16):
         sampler = SAMPLERS.create("ensemble", members=members)
-        out = sampler(oracle, x, mask, features, partition, np.random.default_rng(7))
+        rngs = [np.random.default_rng([7, k]) for k in range(400)]
+        out = sampler(oracle, x, mask, features, partition, rngs)
         measured = np.mean((out.mean.numpy().reshape(400, -1) - exact)[:, hidden] ** 2)
         assert measured == pytest.approx(floor + variance / members, rel=0.12), members
     assert floor > 0

@@ -73,13 +73,36 @@ def test_found_again_by_time_in_another_selection():
     data = packed()
     held = withhold(data, clock(), PIXEL, window=3)
     first = int(held.time.min())
-    matched = held.matched(clock().labels[first:], series=1)
+    matched = held.matched(data.isel(time=slice(first, None)), clock().labels[first:])
     assert matched is not None and matched.time[0] == 0 and len(matched) == len(held)
-    assert held.matched(np.array(["elsewhere"]), series=1) is None
+    assert held.matched(data, np.array(["elsewhere"] * 40)) is None
+
+
+def test_other_data_of_the_same_times_are_not_taken_for_those_of_the_fit():
+    held = withhold(packed(), clock(), PIXEL, window=3)
+    assert held.matched(packed(seed=1), clock().labels) is None
+
+
+def test_a_series_is_recognised_wherever_it_stands():
+    data = packed(series=6)
+    held = withhold(data, clock(), PIXEL, window=3)
+    kept = int(held.series[0])
+    matched = held.matched(data.isel(series=[kept]), clock().labels)
+    assert matched is not None and (matched.series == 0).all()
+    assert len(matched) == (held.series == kept).sum()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_drawn_where_there_are_observations(seed):
+    """Three of two hundred frames are observed."""
+    data = packed(time=200)
+    data[:, np.setdiff1d(np.arange(200), [17, 90, 91])] = np.nan
+    held = withhold(data, clock(200), PIXEL, window=3, seed=seed)
+    assert held.cells > 0 and set(held.time[held.masks.any(axis=(1, 2, 3))]) <= {17, 90, 91}
 
 
 def test_array_round_trip():
     held = withhold(packed(), clock(), PIXEL, window=3)
     again = Withheld.from_arrays(held.to_arrays())
-    for name in ("series", "time", "labels", "masks"):
+    for name in ("series", "time", "labels", "masks", "sums"):
         assert np.array_equal(getattr(again, name), getattr(held, name))

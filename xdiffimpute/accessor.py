@@ -26,7 +26,7 @@ __all__ = ["ImputeDataArrayAccessor", "ImputeDatasetAccessor"]
 
 X = TypeVar("X", bound=xr.Dataset | xr.DataArray)
 
-UNNAMED = "variable"
+UNNAMED = "unnamed"
 
 
 class _Impute(ABC, Generic[X]):
@@ -140,6 +140,7 @@ class _Impute(ABC, Generic[X]):
         sampler: str | Sampler | None = None,
         members: int | None = None,
         where: xr.DataArray | None = None,
+        seed: int | None = None,
         progress: bool = True,
         **options: Any,
     ) -> X:
@@ -159,6 +160,9 @@ class _Impute(ABC, Generic[X]):
         where : bool DataArray, optional
             Cells to fill; default: those observed at least once in training. Elsewhere the
             network's answer would be arbitrary (Theorem 1), and NaN is kept.
+        seed : int, optional
+            Of the contexts and of the noise that ``"multi_step"`` starts from: another seed,
+            another sample. Default: that of the fit.
         progress : bool
             Show a bar, when the data are in memory.
         **options
@@ -181,15 +185,20 @@ class _Impute(ABC, Generic[X]):
         from .baselines import Baseline
 
         if isinstance(chosen, Baseline):
-            if sampler is not None or members is not None:
+            if sampler is not None or members is not None or seed is not None:
                 raise ImputeError(
-                    f"sampler= and members= are for a fitted network, and {chosen.name!r} is a "
-                    "baseline; leave them out"
+                    "sampler=, members= and seed= are for a fitted network, and "
+                    f"{chosen.name!r} is a baseline; leave them out"
                 )
             return self._back(chosen.fill(self._dataset(), where=where))
         return self._back(
             chosen.fill(
-                self._dataset(), sampler=sampler, members=members, where=where, progress=progress
+                self._dataset(),
+                sampler=sampler,
+                members=members,
+                where=where,
+                seed=seed,
+                progress=progress,
             )
         )
 

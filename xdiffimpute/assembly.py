@@ -33,7 +33,7 @@ def assemble(
     spec: FieldSpec,
     mean: xr.DataArray,
     *,
-    domain: BoolArray,
+    domain: BoolArray | xr.DataArray,
     standard_error: xr.DataArray | None,
     method: str,
     where: xr.DataArray | None = None,
@@ -47,7 +47,7 @@ def assemble(
     spec : FieldSpec
     mean : DataArray, dims (series, time, channel, y, x)
         Estimates, in the units of ``spec``.
-    domain : bool array, shape (C, H, W)
+    domain : bool array or DataArray, shape (C, H, W)
         Cells that may be filled; elsewhere NaN stays.
     standard_error : DataArray or None
         Like ``mean``.
@@ -67,7 +67,9 @@ def assemble(
     CompatibilityError
         If ``where`` has dims that a variable lacks.
     """
-    allowed = mean.copy(data=_like(mean, np.asarray(domain)[None, None]))
+    allowed = mean.copy(
+        data=_like(mean, xr.Variable(("channel", "y", "x"), domain).data[None, None])
+    )
     estimates = spec.unpack(mean, like=ds)
     permitted = spec.unpack(allowed, like=_without_units(ds, spec))
     errors = None if standard_error is None else spec.unpack(
@@ -85,7 +87,8 @@ def assemble(
         flag = _flag(source, out, ds.get(f"{name}_imputation_flag"))
         companions = {f"{name}_imputation_flag": _describe_flag(flag, source, name)}
         if errors is not None:
-            error = errors[name].where(source.isnull(), 0.0).where(out.notnull())
+            error = errors[name].where(source.isnull(), _earlier_error(ds, name))
+            error = error.where(out.notnull())
             companions = {
                 f"{name}_standard_error": _describe_error(error, source, name)
             } | companions
@@ -100,6 +103,17 @@ def assemble(
     return result
 
 
+def _earlier_error(ds: xr.Dataset, name: str) -> xr.DataArray | float:
+    """Standard error of the values at hand: zero, but at cells that an earlier fill imputed."""
+    flag, error = ds.get(f"{name}_imputation_flag"), ds.get(f"{name}_standard_error")
+    if flag is None:
+        return 0.0
+    if flag.attrs.get("flag_meanings") != " ".join(FLAGS):
+        return 0.0
+    known = xr.full_like(ds[name], np.nan) if error is None else error
+    return known.where(flag == FLAGS.index("imputed"), 0.0)
+
+
 def _like(packed: xr.DataArray, values: AnyArray) -> AnyArray:
     """Broadcast to the packed shape, lazily if that is lazy."""
     if packed.chunks is None:
@@ -107,7 +121,7 @@ def _like(packed: xr.DataArray, values: AnyArray) -> AnyArray:
     import dask.array as da
 
     spread: AnyArray = da.broadcast_to(
-        da.from_array(values.astype(np.float32), chunks=-1), packed.shape, chunks=packed.chunks
+        da.asarray(values.astype(np.float32)), packed.shape, chunks=packed.chunks
     )
     return spread
 

@@ -30,12 +30,20 @@ class Clock:
         Share of the year and of the day that has passed, in [0, 1).
     labels : str array, shape (N,)
         Each time as text, for matching frames of two selections.
+    dated : bool
+        Whether the times are dates; if not, the phases are zero.
     """
 
     days: FloatArray
     year_phase: FloatArray
     day_phase: FloatArray
     labels: AnyArray
+    dated: bool = True
+
+    @property
+    def step(self) -> float | None:
+        """Median time from frame to frame in days (or in frames), None for a single one."""
+        return float(np.median(np.diff(self.days))) if len(self.days) > 1 else None
 
     def regressors(self, harmonics: Sequence[tuple[str, int]]) -> FloatArray:
         """A constant and, for each harmonic, a cosine and a sine.
@@ -83,12 +91,13 @@ def read_clock(ds: xr.Dataset, time: str | None) -> Clock:
         If the time coordinate holds missing times.
     """
     if time is None:
-        return Clock(np.zeros(1), np.zeros(1), np.zeros(1), np.array(["0"]))
+        return Clock(np.zeros(1), np.zeros(1), np.zeros(1), np.array(["0"]), dated=False)
     size = ds.sizes[time]
     values = _coordinate(ds, time)
     if values is None:
         steps = np.arange(size, dtype=float)
-        return Clock(steps, np.zeros(size), np.zeros(size), np.arange(size).astype(str))
+        labels = np.arange(size).astype(str)
+        return Clock(steps, np.zeros(size), np.zeros(size), labels, dated=False)
     if bool(values.isnull().any()):
         raise AxesError(
             f"the time coordinate {time!r} holds missing times; drop them with "
@@ -97,7 +106,8 @@ def read_clock(ds: xr.Dataset, time: str | None) -> Clock:
     labels = _labels(values)
     if not _holds_dates(values):
         numbers = _numbers(values)
-        return Clock(numbers - numbers[0], np.zeros(size), np.zeros(size), labels)
+        none = np.zeros(size)
+        return Clock(numbers - numbers[0], none, none, labels, dated=False)
     day_phase = (
         values.dt.hour.values / 24.0 + values.dt.minute.values / 1440.0
         + values.dt.second.values / 86400.0

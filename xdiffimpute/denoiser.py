@@ -151,6 +151,7 @@ class Denoiser(nn.Module):
         features: Tensor,
         offsets: Sequence[tuple[int, int]] | None = None,
         query: Tensor | None = None,
+        periodic: bool | None = None,
     ) -> Prediction:
         """Estimate the clean field.
 
@@ -171,6 +172,8 @@ class Denoiser(nn.Module):
             First row and column of each sample's tile in the values; default: all of them.
         query : Tensor, shape (B, C, T, H, W), optional
             For a network that sees it; default: everything outside the context.
+        periodic : bool, optional
+            Whether the last axis wraps around here; default: as in training.
 
         Returns
         -------
@@ -178,12 +181,12 @@ class Denoiser(nn.Module):
             Of the tile, (B, C, T, h, w).
         """
         asked = 1 - context if query is None else query
-        guesses = self.guess(x_t * context, context)
+        guesses = self.guess(x_t * context, context, periodic=periodic)
         size = (features.shape[-2], features.shape[-1])
         x_t, context, guesses, asked = (
             crop(part, offsets, size) for part in (x_t, context, guesses, asked)
         )
-        return self.estimate(x_t, t, context, guesses, features, asked)
+        return self.estimate(x_t, t, context, guesses, features, asked, periodic)
 
     def estimate(
         self,
@@ -193,6 +196,7 @@ class Denoiser(nn.Module):
         guesses: Tensor,
         features: Tensor,
         query: Tensor | None = None,
+        periodic: bool | None = None,
     ) -> Prediction:
         """The network's part of :meth:`forward`, the guesses (B, G, C, T, H, W) being given."""
         c = x_t.shape[1]
@@ -204,7 +208,8 @@ class Denoiser(nn.Module):
         else:
             x_t = x_t * context
         packed = torch.cat([x_t, *inputs], dim=1)
-        out = self.backbone(packed, t, periodic=self.periodic)
+        around = self.periodic if periodic is None else periodic
+        out = self.backbone(packed, t, periodic=around)
         out = out.unflatten(1, (sum(self.outputs), c)).float()
         logits, mean, log_variance = (part.squeeze(1) for part in out.split(self.outputs, dim=1))
         if self.guesses:

@@ -27,6 +27,7 @@ from .reconstruction import Filler, reconstruct
 from .samplers import SAMPLERS, Sampler
 from .scoring import describe, score, skill_lines
 from .streaming import Coordinates
+from .validation import check_dataset
 from .withholding import withhold
 
 __all__ = ["DiffusionImputer"]
@@ -119,6 +120,7 @@ class DiffusionImputer(Imputer):
         sampler: str | Sampler | None = None,
         members: int | None = None,
         where: xr.DataArray | None = None,
+        seed: int | None = None,
         progress: bool = False,
     ) -> xr.Dataset:
         """Fill the gaps; see :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.fill`.
@@ -130,6 +132,7 @@ class DiffusionImputer(Imputer):
         sampler : str or Sampler, optional
         members : int, optional
         where : bool DataArray, optional
+        seed : int, optional
         progress : bool
 
         Returns
@@ -145,12 +148,14 @@ class DiffusionImputer(Imputer):
         fitted = self.fitted
         plain, units = dequantify(ds)
         fitted.spec.check(plain)
+        check_dataset(plain, fitted.spec)
+        fitted.check_clock(fitted.spec.clock(plain))
         spec = self._spec_of(plain)
         packed = fitted.spec.pack(plain)
         if packed.chunks is None and bool(packed.notnull().all()):
             return ds
         name, run = self._sampler(sampler, members)
-        filler = self._filler(plain, spec, name, run)
+        filler = self._filler(plain, spec, name, run, fitted.seed if seed is None else seed)
         mean, error = reconstruct(filler, packed, progress=progress)
         domain: BoolArray | xr.DataArray
         if where is not None:
@@ -158,7 +163,7 @@ class DiffusionImputer(Imputer):
         elif fitted.spec.same_grid(plain):
             domain = fitted.domain()
         else:
-            domain = packed.notnull().any(("series", "time")).values
+            domain = packed.notnull().any(("series", "time"))
         out = assemble(
             plain, fitted.spec, mean, domain=domain, standard_error=error,
             method=f"{self.name}, {fitted.method}, {name}", where=where,
@@ -203,14 +208,16 @@ class DiffusionImputer(Imputer):
             options["members"] = members
         return name, SAMPLERS.create(name, **options)
 
-    def _filler(self, ds: xr.Dataset, spec: FieldSpec, name: str, sampler: Sampler) -> Filler:
+    def _filler(
+        self, ds: xr.Dataset, spec: FieldSpec, name: str, sampler: Sampler, seed: int
+    ) -> Filler:
         fitted = self.fitted
         clock = spec.clock(ds)
         frames = len(clock.days)
         return Filler(
             denoiser=fitted.denoiser,
             statistics=fitted.statistics,
-            coordinates=Coordinates(spec, clock),
+            coordinates=Coordinates(spec, clock, like=fitted.spec),
             regressors=clock.regressors(fitted.statistics.harmonics),
             partition=fitted.partition,
             sampler=sampler,
@@ -219,7 +226,7 @@ class DiffusionImputer(Imputer):
             periodic=spec.periodic,
             inflation=fitted.inflation.get(name, np.ones(len(spec.channels))),
             density=fitted.density,
-            seed=fitted.seed,
+            seed=seed,
         )
 
     def score(self, ds: xr.Dataset) -> xr.Dataset:
@@ -242,8 +249,12 @@ class DiffusionImputer(Imputer):
         packed, clock = fitted.spec.pack(plain), fitted.spec.clock(plain)
         withheld = None
         if fitted.spec.same_grid(plain):
-            withheld = fitted.withheld.matched(clock.labels, packed.sizes["series"])
+            withheld = fitted.withheld.matched(packed, clock.labels)
         if withheld is None:
+            log.info(
+                "none of the observations withheld in the fit is in these data: others are "
+                "withheld; if the data were part of the fit, the score flatters the network"
+            )
             withheld = withhold(
                 packed, clock, fitted.partition, window=fitted.window, seed=fitted.seed + 1
             )

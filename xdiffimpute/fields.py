@@ -68,6 +68,8 @@ class FieldSpec:
     grid : Grid
     skipped : tuple of str
         Variables that are left as they are.
+    levels : tuple of (str, tuple of str)
+        Coordinate values of the channel dims, as text.
     """
 
     axes: Axes
@@ -77,6 +79,7 @@ class FieldSpec:
     series_dims: tuple[str, ...]
     grid: Grid
     skipped: tuple[str, ...] = field(default=(), compare=False)
+    levels: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -160,7 +163,10 @@ class FieldSpec:
         grid = read_grid(ds, axes.y, axes.x)
         if skipped:
             log.info("left as they are (not floating-point fields on the grid): %s", skipped)
-        return cls(axes, specs, channels, channel_dims, series_dims, grid, tuple(skipped))
+        return cls(
+            axes, specs, channels, channel_dims, series_dims, grid, tuple(skipped),
+            _levels(ds, channel_dims),
+        )  # fmt: skip
 
     def moved_to(self, ds: xr.Dataset) -> FieldSpec:
         """The same layout on the grid of other data."""
@@ -269,6 +275,13 @@ class FieldSpec:
             )
         for name in names:
             self._check_dims(ds, name)
+        for d, values in _levels(ds, self.channel_dims):
+            wanted = dict(self.levels).get(d, values)
+            if values != wanted:
+                raise CompatibilityError(
+                    f"the imputer was fitted on {d!r} = {', '.join(wanted)} as channels, these "
+                    f"data have {', '.join(values)}; bring them in order with ds.sel({d}=[...])"
+                )
         for spec in self.variables:
             self._to_spec(ds, spec.name)
             if spec.units and not ds[spec.name].attrs.get("units"):
@@ -335,6 +348,7 @@ class FieldSpec:
             "channel_dims": list(self.channel_dims),
             "series_dims": list(self.series_dims),
             "grid": self.grid.to_dict(),
+            "levels": [[d, list(values)] for d, values in self.levels],
         }
 
     @classmethod
@@ -350,7 +364,15 @@ class FieldSpec:
             channel_dims=tuple(saved["channel_dims"]),
             series_dims=tuple(saved["series_dims"]),
             grid=Grid.from_dict(saved["grid"]),
+            levels=tuple((d, tuple(values)) for d, values in saved.get("levels", [])),
         )
+
+
+def _levels(
+    ds: xr.Dataset, channel_dims: tuple[str, ...]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Values of the coordinates along channel dims, where there are any."""
+    return tuple((d, tuple(map(str, ds[d].values))) for d in channel_dims if d in ds.coords)
 
 
 def _in_single(data: Any) -> Any:

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 
 from ._typing import AnyArray, BoolArray, FloatArray
+from .calendar import Clock
 from .checkpoint import read, write
 from .denoiser import Denoiser
+from .exceptions import CompatibilityError
 from .fields import FieldSpec
 from .partition import Partition
 from .training import History
@@ -19,6 +21,8 @@ from .transforms import Statistics
 from .withholding import Withheld
 
 __all__ = ["Fitted"]
+
+FASTER = 1.5
 
 
 @dataclass
@@ -48,6 +52,8 @@ class Fitted:
     withheld : Withheld
     seed : int
     history : History
+    step : float, optional
+        Days from frame to frame.
     skill : dict
         The table of withheld skill, by variable and method, as numbers.
     """
@@ -66,12 +72,36 @@ class Fitted:
     withheld: Withheld
     seed: int
     history: History
+    step: float | None = None
     skill: dict[str, Any] = field(default_factory=dict)
 
     def domain(self) -> BoolArray:
         """Cells observed at least once in the data of the fit, shape (C, H, W)."""
         seen = np.array(self.statistics.domain, dtype=bool)
         return seen | self.withheld.masks.any(axis=0)
+
+    def check_clock(self, clock: Clock) -> None:
+        """Refuse times that the fit says nothing about.
+
+        Raises
+        ------
+        CompatibilityError
+            If the climatology has a season and the data no dates, or frames follow one another
+            much faster or slower than in the fit.
+        """
+        if self.statistics.harmonics and not clock.dated:
+            raise CompatibilityError(
+                "the imputer was fitted with a seasonal climatology, and these data have no dates; "
+                "give them a time coordinate of dates, as xr.decode_cf does"
+            )
+        step = clock.step
+        if self.step is None or step is None or 1 / FASTER <= step / self.step <= FASTER:
+            return
+        raise CompatibilityError(
+            f"the imputer was fitted on frames {self.step:g} days apart, these are {step:g} days "
+            "apart; bring them to the same interval with ds.resample(...) or ds.asfreq, or fit on "
+            "these data"
+        )
 
     def save(self, path: str | os.PathLike[str], versions: dict[str, str]) -> None:
         """Write one file (see :mod:`xdiffimpute.checkpoint`)."""
@@ -97,6 +127,7 @@ class Fitted:
             "inflation": {k: v.tolist() for k, v in self.inflation.items()},
             "seed": self.seed,
             "history": {f.name: getattr(self.history, f.name) for f in fields(History)},
+            "step": self.step,
             "skill": self.skill,
             "versions": versions,
         }
@@ -130,6 +161,7 @@ class Fitted:
             withheld=Withheld.from_arrays(_below(tensors, "withheld.")),
             seed=config["seed"],
             history=History(**config["history"]),
+            step=config.get("step"),
             skill=config["skill"],
         )
 

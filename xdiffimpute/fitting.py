@@ -15,7 +15,7 @@ import xarray as xr
 from ._typing import BoolArray
 from .calendar import Clock
 from .denoiser import Denoiser
-from .exceptions import ImputeError
+from .exceptions import DataError, ImputeError
 from .exposure import exposure
 from .fields import FieldSpec
 from .first_guess import GUESSES
@@ -123,8 +123,13 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     log.info("method: %s; partition: %s", method.name, reason)
     _warn_of_exposure(partition, masks, seen, sizes.window, options.seed)
     withheld = withhold(packed, clock, found, window=sizes.window, seed=options.seed)
+    if not withheld.cells:
+        raise DataError(
+            "no observation could be withheld to measure skill on: there are too few of them, or "
+            "the pattern of partition= keeps them all; try partition='pixel'"
+        )
     training_data = withheld.remove(packed)
-    logs = [channel.variable in set(options.log) for channel in spec.channels]
+    logs = _logarithms(options.log, spec)
     coordinates = Coordinates(spec, clock)
     density = context_density(partition, masks, sizes.window, options.seed)
 
@@ -155,6 +160,7 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
         method=method.name, spec=spec, statistics=statistics, partition=partition,
         reason=reason, denoiser=denoiser, window=sizes.window, tile=sizes.tile, sampler=sampler,
         density=density, inflation=inflation, withheld=withheld, seed=options.seed, history=history,
+        step=clock.step,
     )  # fmt: skip
 
 
@@ -173,6 +179,18 @@ def context_density(partition: Partition, masks: BoolArray, window: int, seed: i
         if observed.any():
             shares.append(float(partition.split(observed, rng)[0].mean()))
     return float(np.quantile(shares, 0.8)) if shares else 0.0
+
+
+def _logarithms(asked: str | Sequence[str], spec: FieldSpec) -> list[bool]:
+    """Which channels are learned in the logarithm."""
+    wanted = {asked} if isinstance(asked, str) else set(asked)
+    names = [v.name for v in spec.variables]
+    if not wanted <= set(names):
+        raise ImputeError(
+            f"log={asked!r} names {sorted(wanted - set(names))}, which are not among the variables "
+            f"{names}"
+        )
+    return [channel.variable in wanted for channel in spec.channels]
 
 
 def _with_cell_means(
@@ -234,13 +252,14 @@ def _train(
     method: Method,
     check: Verification,
 ) -> tuple[Denoiser, Any]:
-    torch.manual_seed(options.seed)
     whole = sizes.tile[1] == spec.shape[1]
-    denoiser = Denoiser(
-        len(spec.channels), coordinates.count if method.coordinates else 0,
-        backbone=options.backbone, size=sizes.size, schedule=make_schedule(options.schedule),
-        periodic=spec.periodic and whole, **method.network,
-    ).to(sizes.device)  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        denoiser = Denoiser(
+            len(spec.channels), coordinates.count if method.coordinates else 0,
+            backbone=options.backbone, size=sizes.size, schedule=make_schedule(options.schedule),
+            periodic=spec.periodic and whole, **method.network,
+        ).to(sizes.device)  # fmt: skip
     source = prefetch(
         batches(
             pool, coordinates, partition, window=sizes.window, tile=sizes.tile,

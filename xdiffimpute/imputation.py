@@ -7,6 +7,8 @@ r"""The imputation expectation: a mean over random contexts (Eqs. 9, 10 and 27).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,13 +17,13 @@ from ._typing import BoolArray
 from .estimator import DELTA, Estimator, Prediction
 from .partition import Partition
 
-__all__ = ["contexts", "imputation_expectation"]
+__all__ = ["contexts", "gaussian", "imputation_expectation"]
 
 
 def contexts(
     observed: Tensor,
     partition: Partition,
-    rng: np.random.Generator,
+    rngs: Sequence[np.random.Generator],
     density: float | None,
     members: int,
 ) -> Tensor:
@@ -32,7 +34,8 @@ def contexts(
     observed : Tensor, shape (B, C, T, H, W)
         1 where observed.
     partition : Partition
-    rng : numpy.random.Generator
+    rngs : sequence of numpy.random.Generator
+        One for each sample, so that its contexts do not depend on its batch.
     density : float, optional
         Share of all cells that a training context held: contexts are thinned to it, so that the
         network works in the range it learned (Appendix H.5). ``None``: by the ratio of training.
@@ -49,7 +52,7 @@ def contexts(
     drawn = [
         partition.split(mask, rng, ratio)[0]
         for _ in range(members)
-        for mask, ratio in zip(masks, ratios, strict=True)
+        for mask, ratio, rng in zip(masks, ratios, rngs, strict=True)
     ]
     return torch.from_numpy(np.stack(drawn)).to(observed)
 
@@ -60,7 +63,7 @@ def imputation_expectation(
     observed: Tensor,
     features: Tensor,
     partition: Partition,
-    rng: np.random.Generator,
+    rngs: Sequence[np.random.Generator],
     density: float | None,
     members: int,
 ) -> Prediction:
@@ -68,7 +71,7 @@ def imputation_expectation(
 
     Parameters
     ----------
-    denoiser, x, observed, features, partition, rng, density
+    denoiser, x, observed, features, partition, rngs, density
         As for :class:`xdiffimpute.samplers.Sampler`.
     members : int
         K.
@@ -78,16 +81,21 @@ def imputation_expectation(
     Prediction
     """
     b = x.shape[0]
-    context = contexts(observed, partition, rng, density, members)
-    generator = torch.Generator(device="cpu").manual_seed(int(rng.integers(2**63 - 1)))
+    context = contexts(observed, partition, rngs, density, members)
     alpha, sigma = denoiser.schedule(torch.full((1,), DELTA))
-    noise = torch.randn(context.shape, generator=generator).to(x)
+    noise = torch.stack([gaussian((members, *x.shape[1:]), rng) for rng in rngs], dim=1)
+    noise = noise.flatten(0, 1).to(x)
     x_delta = alpha.to(x) * x.repeat(members, 1, 1, 1, 1) + sigma.to(x) * noise
     t = torch.full((members * b,), DELTA, device=x.device)
     out = denoiser(x_delta, t, context, features.repeat(members, 1, 1, 1, 1))
     means = out.mean.unflatten(0, (members, b))
     variances = out.variance.unflatten(0, (members, b))
     return Prediction(means.mean(dim=0), variances.mean(dim=0))
+
+
+def gaussian(shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:
+    """Standard normal noise in float32, on the CPU."""
+    return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
 
 
 def _ratio(observed: BoolArray, density: float | None, partition: Partition) -> float | None:

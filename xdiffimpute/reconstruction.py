@@ -19,6 +19,7 @@ import xarray as xr
 
 from ._typing import FloatArray
 from .denoiser import Denoiser
+from .imputation import gaussian
 from .partition import Partition
 from .progress import progress_bar
 from .samplers import Sampler
@@ -134,6 +135,14 @@ class Filler:
             mean, variance = self._predict(z, group, series, low)
             yield from zip(group, mean, variance, strict=True)
 
+    def _rng(self, purpose: int, series: int, time: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([self.seed, purpose, series, time]))
+
+    def _noise(self, series: int, start: int, shape: tuple[int, ...]) -> torch.Tensor:
+        """Where a window starts from, (C, T, H, W): one field a frame, common to all windows."""
+        frames = [gaussian(shape, self._rng(8, series, start + k)) for k in range(self.window)]
+        return torch.stack(frames, dim=1)
+
     def _predict(
         self, z: FloatArray, times: list[int], series: int, low: int
     ) -> tuple[FloatArray, FloatArray]:
@@ -150,8 +159,11 @@ class Filler:
                 observed.to(values.dtype),
                 torch.from_numpy(np.stack(features)).to(device),
                 self.partition,
-                np.random.default_rng(np.random.SeedSequence([self.seed, 3, series, times[0]])),
+                [self._rng(3, series, t) for t in times],
                 self.density,
+                torch.stack([self._noise(series, t, z.shape[1:]) for t in times])
+                if self.sampler.in_place
+                else None,
             )
         mean, variance = (part.float().cpu().numpy().transpose(0, 2, 1, 3, 4) for part in out)
         return mean, variance

@@ -86,7 +86,8 @@ def _refit(baseline: Baseline, spec: FieldSpec) -> Callable[[xr.Dataset], xr.Dat
         apart = copy.copy(baseline).fit(  # what the caller has fitted stays as it is
             gappy, variables=names, time=axes.time, y=axes.y, x=axes.x, extra_dims=extra or "series"
         )
-        return apart.fill(gappy)
+        everywhere = xr.DataArray(np.ones(spec.shape, dtype=bool), dims=(axes.y, axes.x))
+        return apart.fill(gappy, where=everywhere)
 
     return fill
 
@@ -145,7 +146,8 @@ def skill_table(
     -------
     Dataset
         One variable for each variable of ``spec``, dims (imputer, metric): RMSE, mean absolute
-        error and bias in the variable's units, and the number of cells.
+        error and bias in the variable's units, and the number of cells, those that every
+        method fills.
     """
     truth = spec.pack(ds)
     gappy = thinned(ds.chunk(), spec, withheld)
@@ -167,8 +169,9 @@ def skill_table(
         pieces.append(errors)
     for name in out:
         every = [np.concatenate([np.empty(0), *errors[name]]) for errors in pieces]
+        answered: BoolArray = np.all([np.isfinite(error) for error in every], axis=0)
         for k, error in enumerate(every):
-            fine = error[np.isfinite(error)]
+            fine = error[answered]
             if fine.size:
                 out[name][k] = (
                     np.sqrt(np.mean(fine**2)), np.abs(fine).mean(), fine.mean(), fine.size,

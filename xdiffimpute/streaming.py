@@ -72,6 +72,8 @@ class Coordinates:
     ----------
     spec : FieldSpec
     clock : Clock
+    like : FieldSpec, optional
+        The grid whose mean and spread scale them; default: their own.
 
     Attributes
     ----------
@@ -81,18 +83,11 @@ class Coordinates:
 
     count = 6
 
-    def __init__(self, spec: FieldSpec, clock: Clock) -> None:
-        h, w = spec.shape
-        if spec.latitude is not None and spec.longitude is not None:
-            lat, lon = np.deg2rad(spec.latitude), np.deg2rad(spec.longitude)
-            fields = [np.sin(lat), np.cos(lat) * np.sin(lon), np.cos(lat) * np.cos(lon)]
-        else:
-            y = np.broadcast_to(np.linspace(-1, 1, h)[:, None], (h, w))
-            x = np.broadcast_to(np.linspace(-1, 1, w)[None, :], (h, w))
-            fields = [y, x, np.zeros((h, w))]
-        space = np.stack(fields).astype(np.float32)
-        centre = space.mean(axis=(1, 2), keepdims=True)
-        spread = space.std(axis=(1, 2), keepdims=True)
+    def __init__(self, spec: FieldSpec, clock: Clock, *, like: FieldSpec | None = None) -> None:
+        space = _positions(spec)
+        scaled = space if like is None or like == spec else _positions(like)
+        centre = scaled.mean(axis=(1, 2), keepdims=True)
+        spread = scaled.std(axis=(1, 2), keepdims=True)
         self.space = (space - centre) / np.where(spread > 1e-6, spread, 1.0)
         year, day = 2 * np.pi * clock.year_phase, 2 * np.pi * clock.day_phase
         self.time = np.stack([np.sin(year), np.cos(year), np.sin(day)]).astype(np.float32)
@@ -105,6 +100,19 @@ class Coordinates:
         return np.concatenate(
             [np.broadcast_to(space, (3, t, h, w)), np.broadcast_to(time, (3, t, h, w))]
         )
+
+
+def _positions(spec: FieldSpec) -> FloatArray:
+    """On the sphere, or within the field where latitude and longitude are not known: (3, H, W)."""
+    h, w = spec.shape
+    if spec.latitude is not None and spec.longitude is not None:
+        lat, lon = np.deg2rad(spec.latitude), np.deg2rad(spec.longitude)
+        fields = [np.sin(lat), np.cos(lat) * np.sin(lon), np.cos(lat) * np.cos(lon)]
+    else:
+        y = np.broadcast_to(np.linspace(-1, 1, h)[:, None], (h, w))
+        x = np.broadcast_to(np.linspace(-1, 1, w)[None, :], (h, w))
+        fields = [y, x, np.zeros((h, w))]
+    return np.stack(fields).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -152,8 +160,8 @@ class BlockPool:
         self._order: list[int] = []
         held = len(self.ranges) if self.resident else max(2, self._capacity(limit))
         self.blocks = self._load_all() if self.resident else self._load(held)
-        if not self.blocks:
-            self.blocks = self._load_all()
+        while not self.blocks and self._order:
+            self.blocks = self._load(held)
 
     def _ranges(self, window: int, limit: int) -> list[tuple[int, int, int]]:
         """(series, start, stop) of chunk-aligned blocks."""
@@ -264,6 +272,18 @@ def batches(
         step += 1
 
 
+def _about_an_observation(
+    values: FloatArray, tile: tuple[int, int], rng: np.random.Generator
+) -> tuple[int, int]:
+    """First row and column of a tile that holds an observed cell, if there is one."""
+    cells = np.argwhere(np.isfinite(values).any(axis=(0, 1)))
+    if not len(cells):
+        return 0, 0
+    corner = cells[rng.integers(len(cells))] - rng.integers(tile)
+    y, x = np.clip(corner, 0, np.array(values.shape[-2:]) - tile)
+    return int(y), int(x)
+
+
 def _sample(
     pool: BlockPool,
     coordinates: Coordinates,
@@ -292,7 +312,9 @@ def _sample(
             break
     if best is None:
         raise RuntimeError("unreachable: at least one attempt is made")
-    _, block, t, y, x = best
+    count, block, t, y, x = best
+    if count == 0:
+        y, x = _about_an_observation(block.values[t : t + window], tile, rng)
     rows, above = surroundings(y, tile[0], h, MARGIN)
     columns, left = surroundings(x, tile[1], w, MARGIN, periodic=roll)
     z = block.values[t : t + window][:, :, rows[0] : rows[-1] + 1][..., columns]

@@ -75,7 +75,9 @@ class Tiled:
     def __call__(self, x_t: Tensor, t: Tensor, context: Tensor, features: Tensor) -> Prediction:
         """As :meth:`Denoiser.forward`, on fields of any size."""
         if tuple(x_t.shape[-2:]) == self.tile:
-            prediction: Prediction = self.denoiser(x_t, t, context, features)
+            prediction: Prediction = self.denoiser(
+                x_t, t, context, features, periodic=self.periodic and self.denoiser.periodic
+            )
             return prediction
         fields = [
             self._field(*(part[None] for part in sample))
@@ -88,6 +90,7 @@ class Tiled:
         guesses = self.denoiser.guess(x_t * context, context, periodic=self.periodic)
         places, kernel = self._places(x_t.shape[-2], x_t.shape[-1])
         share = torch.from_numpy(kernel).to(x_t)
+        around = self.denoiser.periodic and self.periodic and share.shape[1] == x_t.shape[-1]
         total = [torch.zeros_like(x_t), torch.zeros_like(x_t)]
         weight = x_t.new_zeros(x_t.shape[-2:])
         size = max(1, CELLS_AT_ONCE // (share.numel() * x_t.shape[1] * x_t.shape[2]))
@@ -97,7 +100,9 @@ class Tiled:
                 torch.cat([part[..., y[:, None], x[None, :]] for y, x in group])
                 for part in (x_t, context, guesses, features)
             ]
-            found = self.denoiser.estimate(cut[0], t.expand(len(group)), *cut[1:])
+            found = self.denoiser.estimate(
+                cut[0], t.expand(len(group)), cut[1], cut[2], cut[3], periodic=around
+            )
             for i, (y, x) in enumerate(group):
                 for whole, part in zip(total, found, strict=True):
                     whole[..., y[:, None], x[None, :]] += share * part[i].float()

@@ -15,6 +15,7 @@ from torch import Tensor
 from ._typing import BoolArray, FloatArray
 from .calendar import Clock
 from .denoiser import Denoiser, crop
+from .estimator import Estimator
 from .first_guess import first_guesses, tune_guesses
 from .partition import Partition
 from .planning import Plan
@@ -156,20 +157,26 @@ class Verification:
 
     def _compare(self, denoiser: Denoiser, run: Sampler) -> tuple[Tensor, Tensor]:
         """Squared errors (zero outside the withheld cells) and variances, (N, C, T, H, W)."""
-        rng = np.random.default_rng(np.random.SeedSequence([self.seed, 5]))
         size = max(1, BATCH_CELLS // int(np.prod(self.inputs.shape[1:])))
         squared, variances = [], []
+        tile = (self.targets.shape[-2], self.targets.shape[-1])
         with torch.inference_mode():
             for k in range(0, len(self.inputs), size):
-                x = self.inputs[k : k + size].to(self.device)
+                x, offsets = self.inputs[k : k + size].to(self.device), self.offsets[k : k + size]
+                estimator: Estimator = InSurroundings(denoiser, offsets)
+                if run.in_place:
+                    x, estimator = crop(x, offsets, tile), denoiser
                 observed = torch.isfinite(x)
                 out = run(
-                    InSurroundings(denoiser, self.offsets[k : k + size]),
+                    estimator,
                     torch.where(observed, x, torch.zeros_like(x)),
                     observed.to(x.dtype),
                     self.features[k : k + size].to(self.device),
                     self.partition,
-                    rng,
+                    [
+                        np.random.default_rng(np.random.SeedSequence([self.seed, 5, k + n]))
+                        for n in range(len(x))
+                    ],
                     self.density,
                 )
                 error = out.mean.float().cpu() - self.targets[k : k + size]
@@ -218,14 +225,16 @@ def _hidden(withheld: Withheld, series: int, start: int, shape: tuple[int, ...])
 def _tiles(
     hidden: BoolArray, tile: tuple[int, int], rng: np.random.Generator
 ) -> list[tuple[slice, slice]]:
-    """The whole field, or the two of eight random tiles that hold most withheld cells."""
+    """The whole field, or two tiles about withheld cells; none where nothing is withheld."""
     h, w = hidden.shape[-2:]
+    cells = np.argwhere(hidden.any(axis=(0, 1)))
+    if not len(cells):
+        return []
     if tile == (h, w):
         return [(slice(0, h), slice(0, w))]
-    corners = [
-        (int(rng.integers(0, h - tile[0] + 1)), int(rng.integers(0, w - tile[1] + 1)))
-        for _ in range(8)
-    ]
-    tiles = [(slice(y, y + tile[0]), slice(x, x + tile[1])) for y, x in corners]
-    tiles.sort(key=lambda part: -int(hidden[:, :, part[0]][..., part[1]].sum()))
-    return tiles[:2]
+    tiles = []
+    for y, x in cells[rng.integers(len(cells), size=2)]:
+        top = int(np.clip(y - rng.integers(tile[0]), 0, h - tile[0]))
+        left = int(np.clip(x - rng.integers(tile[1]), 0, w - tile[1]))
+        tiles.append((slice(top, top + tile[0]), slice(left, left + tile[1])))
+    return tiles

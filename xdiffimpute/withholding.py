@@ -7,9 +7,11 @@ how good is the fill in gaps like mine?
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import dask
 import numpy as np
 import xarray as xr
 
@@ -20,6 +22,7 @@ from .partition import Partition
 __all__ = ["Withheld", "withhold"]
 
 KEPT = 0.8
+RECOGNISED = 1e-5
 RUNS = 4
 MAX_FRAMES = 128
 MAX_BYTES = 64 * 2**20
@@ -37,12 +40,15 @@ class Withheld:
         The time of each frame, so that it is found again in another selection of the data.
     masks : bool array, shape (M, C, H, W)
         True where withheld.
+    sums : float array, shape (M,)
+        Sum of the values that are withheld, by which they are recognised again.
     """
 
     series: AnyArray
     time: AnyArray
     labels: AnyArray
     masks: BoolArray
+    sums: FloatArray
 
     def __len__(self) -> int:
         return len(self.time)
@@ -77,14 +83,53 @@ class Withheld:
             frame[self.masks[k, c0:c1, y0:y1, x0:x1]] = np.nan
         return values
 
-    def matched(self, labels: AnyArray, series: int) -> Withheld | None:
-        """The part of this that another selection of the same data holds, re-indexed by time."""
-        index = {str(label): k for k, label in enumerate(labels)}
-        keep = [k for k, v in enumerate(self.labels) if str(v) in index and self.series[k] < series]
-        if not keep:
+    def matched(self, packed: xr.DataArray, labels: AnyArray) -> Withheld | None:
+        """The part of this that another selection of the same data holds.
+
+        A frame is recognised by its time and by the values that were withheld of it, wherever it
+        stands now.
+
+        Parameters
+        ----------
+        packed : DataArray, dims (series, time, channel, y, x)
+        labels : str array, shape (T,)
+            Times of its frames.
+
+        Returns
+        -------
+        Withheld or None
+            With indices into ``packed``; None where no frame is recognised.
+        """
+        places = {str(label): k for k, label in enumerate(labels)}
+        frames = {k: places[str(v)] for k, v in enumerate(self.labels) if str(v) in places}
+        count = packed.sizes["series"]
+        if not frames or tuple(packed.shape[2:]) != self.masks.shape[1:]:
             return None
-        time = np.array([index[str(self.labels[k])] for k in keep])
-        return Withheld(self.series[keep], time, self.labels[keep], self.masks[keep])
+        own = {k: int(self.series[k]) for k in frames if self.series[k] < count}
+        lazy = [packed.isel(series=s, time=frames[k]) for k, s in own.items()]
+        found = {
+            k: s
+            for (k, s), values in zip(own.items(), dask.compute(*lazy), strict=True)
+            if self._is(k, values)
+        }
+        for k in frames.keys() - found.keys() if count > 1 or not found else ():
+            for s, values in enumerate(packed.isel(time=frames[k]).compute()):
+                if self._is(k, values):
+                    found[k] = s
+                    break
+        if not found:
+            return None
+        keep = sorted(found)
+        return Withheld(
+            np.array([found[k] for k in keep]), np.array([frames[k] for k in keep]),
+            self.labels[keep], self.masks[keep], self.sums[keep],
+        )  # fmt: skip
+
+    def _is(self, k: int, values: xr.DataArray) -> bool:
+        """Whether a frame (C, H, W) holds the values that were withheld."""
+        part = np.asarray(values.values, dtype=np.float64)[self.masks[k]]
+        near = RECOGNISED * np.abs(part).sum() + 1e-30
+        return bool(np.isfinite(part).all() and abs(part.sum() - self.sums[k]) <= near)
 
     def to_arrays(self) -> dict[str, AnyArray]:
         """Arrays for a checkpoint: masks as packed bits, labels as bytes."""
@@ -93,6 +138,7 @@ class Withheld:
             "time": self.time.astype(np.int64),
             "labels": np.frombuffer("\n".join(map(str, self.labels)).encode(), dtype=np.uint8),
             "masks": np.packbits(self.masks),
+            "sums": self.sums,
             "shape": np.array(self.masks.shape, dtype=np.int64),
         }
 
@@ -102,7 +148,8 @@ class Withheld:
         shape = tuple(int(n) for n in arrays["shape"])
         bits = np.unpackbits(arrays["masks"], count=int(np.prod(shape)))
         labels = np.array(bytes(arrays["labels"]).decode().split("\n"))
-        return cls(arrays["series"], arrays["time"], labels, bits.astype(bool).reshape(shape))
+        masks = bits.astype(bool).reshape(shape)
+        return cls(arrays["series"], arrays["time"], labels, masks, arrays["sums"])
 
 
 def _blank_chunk(
@@ -156,20 +203,18 @@ def withhold(
     run = n_time if static else int(min(window, max(1, wanted // RUNS), n_time))
     limit = max(1, n_series // 4) if static else max(1, n_series * n_time // (2 * run))
     count = int(np.clip(wanted // run, min(2 if static else RUNS, limit), limit))
-    starts = _runs(n_series, n_time, run, count, rng)
-    series, time, masks = [], [], []
-    for s, t in starts:
-        span = range(t, min(t + run, n_time))
+    series, time, masks, sums = [], [], [], []
+    for s, t in _runs(packed, run, count, rng):
         block = packed.isel(series=s, time=slice(t, t + run)).transpose("channel", "time", "y", "x")
-        observed = np.isfinite(np.asarray(block.values))
-        if not observed.any():
-            continue
+        values = np.asarray(block.values, dtype=np.float64)
+        observed = np.isfinite(values)
         kept, _ = partition.split(observed, rng, None if partition.ratio is None else KEPT)
         hidden = observed & ~kept
-        for k, frame in enumerate(span):
+        for k in range(values.shape[1]):
             series.append(s)
-            time.append(frame)
+            time.append(t + k)
             masks.append(hidden[:, k])
+            sums.append(values[:, k][hidden[:, k]].sum())
     shape = (0, sizes["channel"], sizes["y"], sizes["x"])
     index = np.array(time, dtype=int)
     return Withheld(
@@ -177,13 +222,21 @@ def withhold(
         index,
         clock.labels[index] if len(index) else np.array([], dtype=str),
         np.stack(masks) if masks else np.zeros(shape, dtype=bool),
+        np.array(sums),
     )
 
 
 def _runs(
-    n_series: int, n_time: int, run: int, count: int, rng: np.random.Generator
-) -> list[tuple[int, int]]:
-    """Distinct starts (series, time) of runs that do not overlap."""
+    packed: xr.DataArray, run: int, count: int, rng: np.random.Generator
+) -> Iterator[tuple[int, int]]:
+    """Distinct starts (series, time) of runs that do not overlap and hold observations."""
+    n_series, n_time = packed.sizes["series"], packed.sizes["time"]
     slots = [(s, t) for s in range(n_series) for t in range(0, max(1, n_time - run + 1), run)]
-    chosen = rng.choice(len(slots), size=min(count, len(slots)), replace=False)
-    return [slots[int(k)] for k in np.sort(chosen)]
+    order = rng.permutation(len(slots))
+    chosen = [slots[int(k)] for k in order[:count]]
+    lazy = [packed.isel(series=s, time=slice(t, t + run)).notnull().any() for s, t in chosen]
+    if not all(bool(seen) for seen in dask.compute(*lazy)):
+        frames = packed.notnull().any(("channel", "y", "x")).compute().values
+        full = [k for k in order if frames[slots[k][0]][slots[k][1] : slots[k][1] + run].any()]
+        chosen = [slots[int(k)] for k in full[:count]]
+    return iter(sorted(chosen))

@@ -46,13 +46,13 @@ def main() -> None:
 
     def fill(members: int) -> float:
         sampler = SAMPLERS.create("ensemble", members=members)
-        rng = np.random.default_rng(options.seed)
+        rngs = [np.random.default_rng(options.seed)]
         start = time.perf_counter()
         with (
             torch.inference_mode(),
             torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)),
         ):
-            float(sampler(denoiser, x * observed, observed, features, partition, rng).mean.sum())
+            float(sampler(denoiser, x * observed, observed, features, partition, rngs).mean.sum())
         return time.perf_counter() - start
 
     fill(1), fill(options.members)

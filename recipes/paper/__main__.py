@@ -35,9 +35,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--skip-done", action="store_true", help="leave finished tables alone")
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("xdiffimpute").setLevel(logging.ERROR)
-    logging.getLogger("xdiffimpute.paper").setLevel(logging.INFO)
     try:
         if options.tables == ["page"]:
             print(f"wrote {write_page(options.out)}")
@@ -79,4 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("xdiffimpute").setLevel(logging.ERROR)
+    logging.getLogger("xdiffimpute.paper").setLevel(logging.INFO)
     sys.exit(main())

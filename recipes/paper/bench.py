@@ -9,8 +9,8 @@ from typing import Any
 
 import xarray as xr
 
-from recipes.paper.cases import Case, pattern_of
-from recipes.paper.table import Column, Row, Run, Scale, Table
+from recipes.paper.cases import Case
+from recipes.paper.table import Column, Row, Run, Scale, Split, Table
 from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.exceptions import ImputeError
 from xdiffimpute.masks import MASKS
@@ -116,12 +116,8 @@ class Bench:
 
 def _partition(column: Column, row: Row) -> Any:
     """The data's own pattern, or what the row says."""
-    if row.split is None:
-        return pattern_of(column.gaps)
-    split = row.split
-    pattern = pattern_of(column.gaps)
-    if split.pattern is not None and split.pattern != column.gaps.pattern:
-        pattern = MASKS.create(split.pattern, static=True)
+    split = row.split or Split()
+    pattern = MASKS.create(split.pattern or column.gaps.pattern, static=True)
     if split.ratio is None:
         return pattern
     return Partition(

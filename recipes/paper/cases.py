@@ -10,10 +10,10 @@ import xarray as xr
 from recipes.paper.table import Column, Data, Gaps
 from xdiffimpute.datasets import DATASETS
 from xdiffimpute.exceptions import ImputeError
-from xdiffimpute.masks import MASKS, MaskPattern
+from xdiffimpute.masks import MASKS
 from xdiffimpute.metrics import METRICS
 
-__all__ = ["Case", "pattern_of"]
+__all__ = ["Case", "hide"]
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,13 @@ class Case:
         return float(np.mean(parts))
 
 
-def pattern_of(gaps: Gaps) -> MaskPattern:
-    """The mask pattern: the same in all frames of a sample."""
-    options = {"ratio": gaps.ratio} if gaps.pattern == "pixel" else {"kept": gaps.kept}
-    return MASKS.create(gaps.pattern, static=True, **options)
-
-
 def hide(full: xr.Dataset, gaps: Gaps, seed: int) -> xr.Dataset:
     """The same cells of all variables and frames of a sample are missing."""
     rng = np.random.default_rng([seed, 77])
     dims = next(iter(full.data_vars.values())).dims
     count, _, *shape = (full.sizes[d] for d in dims)
-    pattern = pattern_of(gaps)
+    options = {"ratio": gaps.ratio} if gaps.pattern == "pixel" else {"kept": gaps.kept}
+    pattern = MASKS.create(gaps.pattern, **options)
     seen = np.stack([pattern(np.ones((1, 1, *shape), bool), rng)[0, 0] for _ in range(count)])
     return full.where(xr.DataArray(seen, dims=(dims[0], *dims[2:])))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from recipes.paper.cases import hide, pattern_of
+from recipes.paper.cases import hide
 from recipes.paper.table import Gaps
 from xdiffimpute.datasets import DATASETS
 from xdiffimpute.diffusion import DiffusionImputer
@@ -44,7 +44,7 @@ def main() -> None:
     fills = {}
     for label, pattern in (
         ("pixels (wrong)", MASKS.create("pixel", static=True)),
-        ("blocks (right)", pattern_of(gaps)),
+        ("blocks (right)", MASKS.create("block", static=True)),
     ):
         imputer = DiffusionImputer(
             method="paper", partition=pattern, steps=options.steps, batch=8, window=4,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xdiffimpute.exceptions import ImputeError
 
-__all__ = ["Column", "Row", "Scale", "Table", "names", "read_scale", "read_table"]
+__all__ = ["Column", "Gaps", "Row", "Scale", "Split", "Table", "names", "read_scale", "read_table"]
 
 HERE = Path(__file__).parent
 Figures = dict[str, float | tuple[float, float] | None]

@@ -1,4 +1,4 @@
-"""This toolkit's own settings: what measured best (``docs/experiments.md`` says how)."""
+"""This toolkit's own settings: what measured best."""
 
 from __future__ import annotations
 

@@ -51,8 +51,9 @@ class Crps(Metric):
         if self.members in value.dims:
             count = value.sizes[self.members]
             skill = abs(value - truth).mean(self.members)
+            whole = value if value.chunks is None else value.chunk({self.members: -1})
             ordered = xr.apply_ufunc(
-                np.sort, value, kwargs={"axis": -1}, dask="parallelized",
+                np.sort, whole, kwargs={"axis": -1}, dask="parallelized",
                 input_core_dims=[[self.members]], output_core_dims=[[self.members]],
                 output_dtypes=[value.dtype],
             )  # fmt: skip

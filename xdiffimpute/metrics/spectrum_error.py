@@ -1,6 +1,6 @@
 r"""How far the energy spectrum of a fill is from the truth's.
 
-.. math:: E(k) = \sum_{k \le |\mathbf k| < k + 1} |\hat x(\mathbf k)|^2 ,\qquad
+.. math:: E(k) = \sum_{k - 1/2 \le |\mathbf k| < k + 1/2} |\hat x(\mathbf k)|^2 ,\qquad
           \epsilon = \sqrt{\overline{(\log_{10} E_{filled} - \log_{10} E_{true})^2}}
 
 with the mean over the wavenumbers from 1 to half the shorter side. A fill that is too smooth

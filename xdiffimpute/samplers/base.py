@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -14,7 +16,15 @@ __all__ = ["Sampler"]
 
 
 class Sampler(ABC):
-    """Estimates the field given everything that was observed."""
+    """Estimates the field given everything that was observed.
+
+    Attributes
+    ----------
+    in_place : bool
+        Whether estimates are put back among the values, and must cover the same cells.
+    """
+
+    in_place: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(
@@ -24,8 +34,9 @@ class Sampler(ABC):
         observed: Tensor,
         features: Tensor,
         partition: Partition,
-        rng: np.random.Generator,
+        rngs: Sequence[np.random.Generator],
         density: float | None = None,
+        noise: Tensor | None = None,
     ) -> Prediction:
         """Estimate.
 
@@ -40,12 +51,14 @@ class Sampler(ABC):
             Coordinates.
         partition : Partition
             How contexts were drawn in training.
-        rng : numpy.random.Generator
-            The only source of randomness.
+        rngs : sequence of numpy.random.Generator
+            One for each sample: the only sources of randomness.
         density : float, optional
             Share of all cells that a training context held. Contexts are thinned to it, so
             that the network works in the range it learned (Appendix H.5); ``None`` thins
             by the ratio used in training.
+        noise : Tensor, shape (B, C, T, H, W), optional
+            Standard normal: where a sampler that starts from noise is to start.
 
         Returns
         -------

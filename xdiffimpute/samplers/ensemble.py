@@ -9,6 +9,8 @@ information that a single context lacks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from torch import Tensor
 
@@ -47,9 +49,10 @@ class Ensemble(Sampler):
         observed: Tensor,
         features: Tensor,
         partition: Partition,
-        rng: np.random.Generator,
+        rngs: Sequence[np.random.Generator],
         density: float | None = None,
+        noise: Tensor | None = None,
     ) -> Prediction:
         return imputation_expectation(
-            denoiser, x, observed, features, partition, rng, density, self.members
+            denoiser, x, observed, features, partition, rngs, density, self.members
         )

@@ -19,6 +19,7 @@ cells; Song et al. (2021), arXiv:2010.02502, for the steps.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from ..estimator import Estimator, Prediction
 from ..exceptions import ImputeError
-from ..imputation import contexts, imputation_expectation
+from ..imputation import contexts, gaussian, imputation_expectation
 from ..partition import Partition
 from .base import Sampler
 
@@ -59,6 +60,8 @@ class MultiStep(Sampler):
         If a number is below one or a word is unknown.
     """
 
+    in_place = True
+
     def __init__(
         self,
         steps: int = 200,
@@ -83,15 +86,17 @@ class MultiStep(Sampler):
         observed: Tensor,
         features: Tensor,
         partition: Partition,
-        rng: np.random.Generator,
+        rngs: Sequence[np.random.Generator],
         density: float | None = None,
+        noise: Tensor | None = None,
     ) -> Prediction:
         known = imputation_expectation(
-            denoiser, x, observed, features, partition, rng, density, self.members
+            denoiser, x, observed, features, partition, rngs, density, self.members
         )
-        generator = torch.Generator(device="cpu").manual_seed(int(rng.integers(2**63 - 1)))
-        state = torch.randn(x.shape, generator=generator).to(x)
-        mask = self._mask(observed, partition, rng, density)
+        if noise is None:
+            noise = torch.stack([gaussian(tuple(x.shape[1:]), rng) for rng in rngs])
+        state = noise.to(x)
+        mask = self._mask(observed, partition, rngs, density)
         times = torch.linspace(1.0, 0.0, self.steps + 1).tolist()
         for s, t in zip(times[:-1], times[1:], strict=True):
             estimate = known.mean
@@ -101,30 +106,30 @@ class MultiStep(Sampler):
                 diffused = denoiser(state, time, mask, features).mean
                 estimate = share * diffused + (1 - share) * estimate
                 if self.context == "random":
-                    mask = self._mask(observed, partition, rng, density)
+                    mask = self._mask(observed, partition, rngs, density)
             clean = torch.where(observed > 0, x, estimate)
             (alpha_s, sigma_s), (alpha_t, sigma_t) = (
                 (level.to(x) for level in denoiser.schedule(torch.tensor([now]))) for now in (s, t)
             )
-            noise = (state - alpha_s * clean) / sigma_s
-            state = alpha_t * clean + sigma_t * noise
+            epsilon = (state - alpha_s * clean) / sigma_s
+            state = alpha_t * clean + sigma_t * epsilon
         return Prediction(torch.where(observed > 0, x, state), known.variance)
 
     def _mask(
         self,
         observed: Tensor,
         partition: Partition,
-        rng: np.random.Generator,
+        rngs: Sequence[np.random.Generator],
         density: float | None,
     ) -> Tensor:
         """Mask of the diffusion expectation, shape (B, C, T, H, W)."""
         if self.context == "observed":
             return observed
         if self.context == "fixed":
-            return contexts(observed, partition, rng, density, 1)
+            return contexts(observed, partition, rngs, density, 1)
         seen = observed.bool().cpu().numpy()
         masks = [
             partition.pattern(np.ones_like(sample), rng, float(density or max(sample.mean(), 1e-3)))
-            for sample in seen
+            for sample, rng in zip(seen, rngs, strict=True)
         ]
         return torch.from_numpy(np.stack(masks)).to(observed)

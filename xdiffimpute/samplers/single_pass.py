@@ -8,6 +8,8 @@ of the observations themselves, which a context ratio drawn from a range provide
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,8 +31,9 @@ class SinglePass(Sampler):
         observed: Tensor,
         features: Tensor,
         partition: Partition,
-        rng: np.random.Generator,
+        rngs: Sequence[np.random.Generator],
         density: float | None = None,
+        noise: Tensor | None = None,
     ) -> Prediction:
         t = torch.full((x.shape[0],), DELTA, device=x.device)
         return denoiser(x, t, observed, features)
