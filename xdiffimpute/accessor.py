@@ -205,8 +205,10 @@ class _Impute(ABC, Generic[X]):
     def score(self, imputer: Imputer | str | None = None, **options: Any) -> xr.Dataset:
         """Skill at observations withheld in the shape of the data's own gaps.
 
-        For the data an imputer was fitted on, the cells that training never saw are used.
-        Other data have observations withheld afresh.
+        For the data an imputer was fitted on, cells that training never saw are used: they are
+        recognised by their times and values. They also told which state of the network to keep
+        and which sampler to use, so the score is a little kind to it. Other data have observations
+        withheld afresh. All methods are compared at the cells that all of them fill.
 
         Parameters
         ----------
