@@ -7,11 +7,12 @@ import pytest
 import torch
 import xarray as xr
 
+from xdiffimpute.coordinates import Coordinates
 from xdiffimpute.fields import FieldSpec
 from xdiffimpute.masks import MASKS
 from xdiffimpute.partition import Partition
 from xdiffimpute.prefetching import prefetch
-from xdiffimpute.streaming import BlockPool, Coordinates, batches
+from xdiffimpute.streaming import BlockPool, batches
 from xdiffimpute.transforms import Statistics
 
 FRAMES = 96

@@ -106,3 +106,25 @@ def test_array_round_trip():
     again = Withheld.from_arrays(held.to_arrays())
     for name in ("series", "time", "labels", "masks", "sums"):
         assert np.array_equal(getattr(again, name), getattr(held, name))
+
+
+def test_of_a_long_series_with_static_gaps_the_same_cells_are_withheld_throughout():
+    """Without reading all of it: only a few runs of frames are looked at and judged."""
+    data = packed(time=500)
+    data[:] = data[:, :1].values
+    partition = Partition(MASKS.create("pixel", static=True))
+    held = withhold(data.chunk(time=10), clock(500), partition, window=3)
+    assert 3 <= len(held) <= 140 and held.cells > 0
+    (cells,) = held.cells_of_whole
+    removed = held.remove(data)
+    assert not np.isfinite(removed.values[0][:, cells]).any()
+    assert np.isfinite(removed.values).sum() == np.isfinite(data.values).sum() - 500 * cells.sum()
+    np.testing.assert_array_equal(held.remove(data.chunk(time=7, x=3)).values, removed.values)
+    start = int(held.time[0])
+    hidden = held.hidden(0, start, 5)
+    assert (hidden == cells[:, None]).all()
+    again = Withheld.from_arrays(held.to_arrays())
+    assert np.array_equal(again.whole, held.whole)
+    assert np.array_equal(again.cells_of_whole, held.cells_of_whole)
+    matched = held.matched(data, clock(500).labels)
+    assert matched is not None and np.array_equal(matched.cells_of_whole, held.cells_of_whole)

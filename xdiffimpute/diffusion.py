@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ._typing import BoolArray
 from .assembly import assemble
+from .coordinates import Coordinates
 from .exceptions import CompatibilityError, ImputeError, NotFittedError
 from .fields import FieldSpec
 from .fitted import Fitted
@@ -26,7 +27,6 @@ from .quantities import dequantify, requantify
 from .reconstruction import Filler, reconstruct
 from .samplers import SAMPLERS, Sampler
 from .scoring import describe, score, skill_lines
-from .streaming import Coordinates
 from .validation import check_dataset
 from .withholding import withhold
 

@@ -78,7 +78,8 @@ class Fitted:
     def domain(self) -> BoolArray:
         """Cells observed at least once in the data of the fit, shape (C, H, W)."""
         seen = np.array(self.statistics.domain, dtype=bool)
-        return seen | self.withheld.masks.any(axis=0)
+        held = self.withheld
+        return seen | held.masks.any(axis=0) | held.cells_of_whole.any(axis=0)
 
     def check_clock(self, clock: Clock) -> None:
         """Refuse times that the fit says nothing about.

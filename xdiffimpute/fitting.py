@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 import xarray as xr
 
-from ._typing import BoolArray
 from .calendar import Clock
+from .coordinates import Coordinates
 from .denoiser import Denoiser
 from .exceptions import DataError, ImputeError
-from .exposure import exposure
 from .fields import FieldSpec
 from .first_guess import GUESSES
 from .fitted import Fitted
@@ -24,10 +22,10 @@ from .methods import METHODS, Method
 from .partition import Partition
 from .planning import Plan, plan
 from .prefetching import prefetch
-from .recognition import resolve
 from .samplers import SAMPLERS
 from .schedule import make_schedule
-from .streaming import Batch, BlockPool, Coordinates, batches
+from .splitting import choose_splitting
+from .streaming import Batch, BlockPool, batches
 from .survey import sample_masks
 from .training import Training, parse_time, train
 from .transforms import Statistics
@@ -115,13 +113,10 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
         tile=options.tile, batch=options.batch, size=options.size, device=options.device,
     )  # fmt: skip
     masks = sample_masks(packed, sizes.window)
-    seen: BoolArray = np.any(masks, axis=(0, 1))
-    found, reason = resolve(options.partition, masks, seen)
-    found.pattern.check(masks)
-    found = _with_empty_frames(found, masks)
-    partition = found if isinstance(options.partition, Partition) else method.partition(found)
-    log.info("method: %s; partition: %s", method.name, reason)
-    _warn_of_exposure(partition, masks, seen, sizes.window, options.seed)
+    splitting = choose_splitting(
+        options.partition, method, masks, window=sizes.window, seed=options.seed
+    )
+    found, partition, density = splitting.found, splitting.training, splitting.density
     withheld = withhold(packed, clock, found, window=sizes.window, seed=options.seed)
     if not withheld.cells:
         raise DataError(
@@ -131,7 +126,6 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     training_data = withheld.remove(packed)
     logs = _logarithms(options.log, spec)
     coordinates = Coordinates(spec, clock)
-    density = context_density(partition, masks, sizes.window, options.seed)
 
     def verification(held: Withheld, statistics: Statistics, of: xr.DataArray) -> Verification:
         return Verification(
@@ -158,27 +152,10 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     sampler, inflation = _choose_sampler(check, denoiser, method)
     return Fitted(
         method=method.name, spec=spec, statistics=statistics, partition=partition,
-        reason=reason, denoiser=denoiser, window=sizes.window, tile=sizes.tile, sampler=sampler,
-        density=density, inflation=inflation, withheld=withheld, seed=options.seed, history=history,
-        step=clock.step,
+        reason=splitting.reason, denoiser=denoiser, window=sizes.window, tile=sizes.tile,
+        sampler=sampler, density=density, inflation=inflation, withheld=withheld,
+        seed=options.seed, history=history, step=clock.step,
     )  # fmt: skip
-
-
-def context_density(partition: Partition, masks: BoolArray, window: int, seed: int) -> float:
-    """Share of all cells that a dense training context holds, alpha r_train of Appendix H.5.
-
-    The 80th percentile over splits: ensembles profit from contexts as full as those the
-    network knows.
-    """
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 6]))
-    shares = []
-    for _ in range(SPLITS_FOR_DENSITY):
-        s = int(rng.integers(masks.shape[0]))
-        t = int(rng.integers(masks.shape[1] - min(window, masks.shape[1]) + 1))
-        observed = masks[s, t : t + window].transpose(1, 0, 2, 3)
-        if observed.any():
-            shares.append(float(partition.split(observed, rng)[0].mean()))
-    return float(np.quantile(shares, 0.8)) if shares else 0.0
 
 
 def _logarithms(asked: str | Sequence[str], spec: FieldSpec) -> list[bool]:
@@ -218,27 +195,6 @@ def _with_cell_means(
     log.info("a mean for each cell helps: %s", ", ".join(named))
     other = Statistics.fit(data, clock, kind="cell", log=list(statistics.log))
     return statistics.replaced(other, better)
-
-
-def _with_empty_frames(partition: Partition, masks: BoolArray) -> Partition:
-    """Contexts with empty frames, where the data have such: so that they are learned too."""
-    empty = 1.0 - float(masks.any(axis=(2, 3, 4)).mean())
-    if empty == 0.0 or partition.empty or masks.shape[1] < 2:
-        return partition
-    log.info(
-        "%.1f%% of the frames hold no observation: some contexts leave out whole frames",
-        100 * empty,
-    )
-    return replace(partition, empty=float(np.clip(empty, 0.05, 0.25)))
-
-
-def _warn_of_exposure(
-    partition: Partition, masks: BoolArray, seen: BoolArray, window: int, seed: int
-) -> None:
-    found = exposure(partition, masks, seen, np.random.default_rng(seed), window, splits=32)
-    if found.message is not None:
-        reachable = bool((found.zero & seen).any()) or found.missing_share > 0
-        log.log(logging.WARNING if reachable else logging.INFO, "%s", found.message)
 
 
 def _train(

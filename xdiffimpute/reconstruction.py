@@ -18,12 +18,12 @@ import torch
 import xarray as xr
 
 from ._typing import FloatArray
+from .coordinates import Coordinates
 from .denoiser import Denoiser
 from .imputation import gaussian
 from .partition import Partition
 from .progress import progress_bar
 from .samplers import Sampler
-from .streaming import Coordinates
 from .tiled import Tiled
 from .tiling import ramp, starts
 from .transforms import Statistics

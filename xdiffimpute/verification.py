@@ -14,13 +14,13 @@ from torch import Tensor
 
 from ._typing import BoolArray, FloatArray
 from .calendar import Clock
+from .coordinates import Coordinates
 from .denoiser import Denoiser, crop
 from .estimator import Estimator
 from .first_guess import first_guesses, tune_guesses
 from .partition import Partition
 from .planning import Plan
 from .samplers import Sampler
-from .streaming import Coordinates
 from .tiled import InSurroundings
 from .tiling import MARGIN, surroundings
 from .transforms import Statistics
@@ -79,7 +79,7 @@ class Verification:
             regressors = clock.regressors(statistics.harmonics)[a : a + t]
             values = np.asarray(piece.values, dtype=np.float32)
             z = statistics.forward(values, regressors).transpose(1, 0, 2, 3)
-            hidden = _hidden(withheld, s, a, z.shape) & np.isfinite(z)
+            hidden = withheld.hidden(s, a, z.shape[1]) & np.isfinite(z)
             for y, x in _tiles(hidden, sizes.tile, rng):
                 rows, above = surroundings(y.start, sizes.tile[0], z.shape[2], MARGIN)
                 columns, left = surroundings(x.start, sizes.tile[1], z.shape[3], MARGIN)
@@ -211,15 +211,6 @@ def _places(
         chosen = np.sort(rng.choice(len(pairs), size=MAX_WINDOWS, replace=False))
         pairs = [pairs[int(k)] for k in chosen]
     return pairs
-
-
-def _hidden(withheld: Withheld, series: int, start: int, shape: tuple[int, ...]) -> BoolArray:
-    """Withheld cells of one window, shape (C, T, H, W)."""
-    hidden = np.zeros(shape, dtype=bool)
-    inside = (withheld.time >= start) & (withheld.time < start + shape[1])
-    for k in np.flatnonzero((withheld.series == series) & inside):
-        hidden[:, withheld.time[k] - start] = withheld.masks[k]
-    return hidden
 
 
 def _tiles(

@@ -8,7 +8,7 @@ how good is the fill in gaps like mine?
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dask
@@ -42,6 +42,10 @@ class Withheld:
         True where withheld.
     sums : float array, shape (M,)
         Sum of the values that are withheld, by which they are recognised again.
+    whole : int array, shape (A,)
+        Series of which the same cells are withheld in all frames, of which those above are a part.
+    cells_of_whole : bool array, shape (A, C, H, W)
+        Those cells.
     """
 
     series: AnyArray
@@ -49,13 +53,15 @@ class Withheld:
     labels: AnyArray
     masks: BoolArray
     sums: FloatArray
+    whole: AnyArray = field(default_factory=lambda: np.empty(0, dtype=int))
+    cells_of_whole: BoolArray = field(default_factory=lambda: np.empty((0, 1, 1, 1), dtype=bool))
 
     def __len__(self) -> int:
         return len(self.time)
 
     @property
     def cells(self) -> int:
-        """Number of withheld cells, all channels."""
+        """Number of withheld cells of the frames above, all channels."""
         return int(self.masks.sum())
 
     def remove(self, packed: xr.DataArray) -> xr.DataArray:
@@ -81,7 +87,21 @@ class Withheld:
         for k in np.flatnonzero(here):
             frame = values[self.series[k] - s0, self.time[k] - t0]
             frame[self.masks[k, c0:c1, y0:y1, x0:x1]] = np.nan
+        for s, mask in zip(self.whole, self.cells_of_whole, strict=True):
+            if s0 <= s < s1:
+                values[s - s0][:, mask[c0:c1, y0:y1, x0:x1]] = np.nan
         return values
+
+    def hidden(self, series: int, start: int, frames: int) -> BoolArray:
+        """Withheld cells of consecutive frames of a series, shape (C, frames, H, W)."""
+        _, c, h, w = self.masks.shape
+        hidden = np.zeros((c, frames, h, w), dtype=bool)
+        inside = (self.time >= start) & (self.time < start + frames)
+        for k in np.flatnonzero((self.series == series) & inside):
+            hidden[:, self.time[k] - start] = self.masks[k]
+        for k in np.flatnonzero(self.whole == series):
+            hidden |= self.cells_of_whole[k][:, None]
+        return hidden
 
     def matched(self, packed: xr.DataArray, labels: AnyArray) -> Withheld | None:
         """The part of this that another selection of the same data holds.
@@ -120,9 +140,12 @@ class Withheld:
         if not found:
             return None
         keep = sorted(found)
+        now = {int(self.series[k]): found[k] for k in keep}
+        rows = [k for k, s in enumerate(self.whole) if int(s) in now]
         return Withheld(
             np.array([found[k] for k in keep]), np.array([frames[k] for k in keep]),
             self.labels[keep], self.masks[keep], self.sums[keep],
+            np.array([now[int(self.whole[k])] for k in rows], dtype=int), self.cells_of_whole[rows],
         )  # fmt: skip
 
     def _is(self, k: int, values: xr.DataArray) -> bool:
@@ -139,6 +162,8 @@ class Withheld:
             "labels": np.frombuffer("\n".join(map(str, self.labels)).encode(), dtype=np.uint8),
             "masks": np.packbits(self.masks),
             "sums": self.sums,
+            "whole": self.whole,
+            "cells_of_whole": self.cells_of_whole,
             "shape": np.array(self.masks.shape, dtype=np.int64),
         }
 
@@ -149,7 +174,10 @@ class Withheld:
         bits = np.unpackbits(arrays["masks"], count=int(np.prod(shape)))
         labels = np.array(bytes(arrays["labels"]).decode().split("\n"))
         masks = bits.astype(bool).reshape(shape)
-        return cls(arrays["series"], arrays["time"], labels, masks, arrays["sums"])
+        return cls(
+            arrays["series"], arrays["time"], labels, masks, arrays["sums"],
+            arrays["whole"], arrays["cells_of_whole"].astype(bool),
+        )  # fmt: skip
 
 
 def _blank_chunk(
@@ -203,10 +231,11 @@ def withhold(
     run = n_time if static else int(min(window, max(1, wanted // RUNS), n_time))
     limit = max(1, n_series // 4) if static else max(1, n_series * n_time // (2 * run))
     count = int(np.clip(wanted // run, min(2 if static else RUNS, limit), limit))
+    if static and n_time > most:
+        return _withhold_for_good(packed, clock, partition, window, most, rng)
     series, time, masks, sums = [], [], [], []
     for s, t in _runs(packed, run, count, rng):
-        block = packed.isel(series=s, time=slice(t, t + run)).transpose("channel", "time", "y", "x")
-        values = np.asarray(block.values, dtype=np.float64)
+        values = _frames_of(packed, s, slice(t, t + run))
         observed = np.isfinite(values)
         kept, _ = partition.split(observed, rng, None if partition.ratio is None else KEPT)
         hidden = observed & ~kept
@@ -215,6 +244,55 @@ def withhold(
             time.append(t + k)
             masks.append(hidden[:, k])
             sums.append(values[:, k][hidden[:, k]].sum())
+    return _gathered(packed, clock, series, time, masks, sums)
+
+
+def _withhold_for_good(
+    packed: xr.DataArray,
+    clock: Clock,
+    partition: Partition,
+    window: int,
+    most: int,
+    rng: np.random.Generator,
+) -> Withheld:
+    """Cells of one long series, in all its frames; a few runs of them are there to be judged."""
+    (s, first), *_ = _runs(packed, min(window, most), 1, rng)
+    count = max(1, most // (2 * window))
+    starts = np.linspace(0, packed.sizes["time"] - window, count).round().astype(int)
+    starts = np.unique([first, *starts])
+    runs = {int(t): _frames_of(packed, s, slice(t, t + window)) for t in starts}
+    seen = np.any([np.isfinite(v).any(axis=1, keepdims=True) for v in runs.values()], axis=0)
+    kept, _ = partition.split(seen, rng, None if partition.ratio is None else KEPT)
+    cells = (seen & ~kept)[:, 0]
+    time: list[int] = []
+    masks, sums = [], []
+    for t, values in runs.items():
+        for k in range(values.shape[1]):
+            if time and t + k <= time[-1]:
+                continue
+            mask = cells & np.isfinite(values[:, k])
+            time.append(t + k)
+            masks.append(mask)
+            sums.append(values[:, k][mask].sum())
+    found = _gathered(packed, clock, [s] * len(time), time, masks, sums)
+    return replace(found, whole=np.array([s]), cells_of_whole=cells[None])
+
+
+def _frames_of(packed: xr.DataArray, series: int, frames: slice) -> FloatArray:
+    """Frames of a series in float64, shape (C, T, H, W)."""
+    block = packed.isel(series=series, time=frames).transpose("channel", "time", "y", "x")
+    return np.asarray(block.values, dtype=np.float64)
+
+
+def _gathered(
+    packed: xr.DataArray,
+    clock: Clock,
+    series: list[int],
+    time: list[int],
+    masks: list[BoolArray],
+    sums: list[float],
+) -> Withheld:
+    sizes = packed.sizes
     shape = (0, sizes["channel"], sizes["y"], sizes["x"])
     index = np.array(time, dtype=int)
     return Withheld(

@@ -18,13 +18,14 @@ import torch
 import xarray as xr
 from _report import arguments, save
 
+from xdiffimpute.coordinates import Coordinates
 from xdiffimpute.denoiser import Denoiser
 from xdiffimpute.fields import FieldSpec
 from xdiffimpute.masks import MASKS
 from xdiffimpute.partition import Partition
 from xdiffimpute.planning import plan
 from xdiffimpute.prefetching import prefetch
-from xdiffimpute.streaming import BlockPool, Coordinates, batches
+from xdiffimpute.streaming import BlockPool, batches
 from xdiffimpute.training import Training, train
 from xdiffimpute.transforms import Statistics
 

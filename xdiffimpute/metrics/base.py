@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..exceptions import DataError
 
-__all__ = ["Dims", "Metric", "common", "selected", "with_units"]
+__all__ = ["Dims", "Metric", "Pointwise", "common", "selected", "with_units"]
 
 Dims: TypeAlias = str | Collection[Hashable] | None
 SUFFIXES = ("_standard_error", "_imputation_flag")
@@ -51,6 +51,29 @@ class Metric(ABC):
         DataError
             If the two have no variable in common, or lack what the metric needs.
         """
+
+
+class Pointwise(Metric):
+    """A mean over the errors of single cells."""
+
+    def __call__(
+        self,
+        filled: xr.Dataset,
+        truth: xr.Dataset,
+        *,
+        where: xr.Dataset | xr.DataArray | None = None,
+        dim: Dims = None,
+    ) -> xr.Dataset:
+        return xr.Dataset(
+            {
+                name: self.score(selected(filled[name] - truth[name], where), truth[name], dim)
+                for name in common(filled, truth)
+            }
+        )
+
+    @abstractmethod
+    def score(self, error: xr.DataArray, truth: xr.DataArray, dim: Dims) -> xr.DataArray:
+        """The mean over ``dim`` of a function of filled minus true, NaN where not counted."""
 
 
 def common(filled: xr.Dataset, truth: xr.Dataset) -> list[str]:
