@@ -40,6 +40,7 @@ log = logging.getLogger("xdiffimpute")
 DEFAULT_TIME = "10min"
 SPLITS_FOR_DENSITY = 64
 GUESS_BATCHES = 12
+GUESS_PASSES = 20
 REHEARSAL = 7919
 
 
@@ -224,7 +225,9 @@ def _train(
     )  # fmt: skip
     try:
         if denoiser.guesses:
-            _start(denoiser, [next(source).to(sizes.device) for _ in range(GUESS_BATCHES)])
+            cells = sizes.batch * len(spec.channels) * sizes.window * int(np.prod(sizes.tile))
+            count = int(np.clip(GUESS_PASSES * pool.packed.size // cells, 2, GUESS_BATCHES))
+            _start(denoiser, [next(source).to(sizes.device) for _ in range(count)])
         watched = (
             None if method.check is None else SAMPLERS.create(method.check[0], **method.check[1])
         )
