@@ -242,7 +242,7 @@ def list_(family: str | None) -> None:
         click.echo(title)
         for name in registry:
             summary = (registry.get(name).__doc__ or "").strip().splitlines()
-            click.echo(f"  {name:<18}{summary[0] if summary else ''}".rstrip())
+            click.echo(f"  {name:<20}{summary[0] if summary else ''}".rstrip())
 
 
 def _imputer(chosen: str, axes: dict[str, Any]) -> tuple[Imputer | str, dict[str, Any]]:
