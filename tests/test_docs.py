@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = ["xdiffimpute"] + sorted(
     module.name for module in pkgutil.walk_packages(xdiffimpute.__path__, "xdiffimpute.")
 )
-PAGES = ["README.md", "docs/architecture.md"]
+PAGES = ["README.md", "docs/architecture.md", "docs/paper.md"]
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -106,3 +106,14 @@ def test_architecture_page_has_the_table_of_the_contract() -> None:
     rows = [line for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
     told = [set(re.findall(r"(?:\| |; )`(\w+)`", row)) for row in rows]
     assert told == [set(re.findall(r"\w+", layer)) for layer in layers]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)\)", text)
+    missing = [
+        link for link in links
+        if "://" not in link and not ((ROOT / page).parent / link).exists()
+    ]  # fmt: skip
+    assert not missing
