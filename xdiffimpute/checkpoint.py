@@ -22,7 +22,7 @@ from .exceptions import CheckpointError
 __all__ = ["FORMAT", "VERSION", "read", "write"]
 
 FORMAT = "xdiffimpute-imputer"
-VERSION = 1
+VERSION = 2
 
 
 def write(
@@ -93,7 +93,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, A
     Raises
     ------
     CheckpointError
-        If there is no such file, or it is truncated, of a newer version or not one of ours.
+        If there is no such file, or it is truncated, of another version or not one of ours.
     """
     name = str(path)
     if not Path(path).is_file():
@@ -111,6 +111,11 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, A
                 raise CheckpointError(
                     f"{name!r} has format version {version}, this xdiffimpute reads up to "
                     f"{VERSION}; upgrade with: pip install -U xdiffimpute"
+                )
+            if version < VERSION:
+                raise CheckpointError(
+                    f"{name!r} has format version {version}, written before a release; this "
+                    f"xdiffimpute reads {VERSION}: fit again and save with imputer.save(...)"
                 )
             arrays = {key: store.get_tensor(key) for key in store.keys()}  # noqa: SIM118
             return arrays, json.loads(header["config"])

@@ -364,7 +364,7 @@ class FieldSpec:
             channel_dims=tuple(saved["channel_dims"]),
             series_dims=tuple(saved["series_dims"]),
             grid=Grid.from_dict(saved["grid"]),
-            levels=tuple((d, tuple(values)) for d, values in saved.get("levels", [])),
+            levels=tuple((d, tuple(values)) for d, values in saved["levels"]),
         )
 
 

@@ -148,7 +148,7 @@ class Fitted:
             bits = np.unpackbits(tensors["library"], count=int(np.prod(shape)))
             library = bits.astype(bool).reshape(shape)
         return cls(
-            method=config.get("method", "standard"),
+            method=config["method"],
             spec=FieldSpec.from_dict(config["spec"]),
             statistics=Statistics.from_arrays(_below(tensors, "statistics."), config["statistics"]),
             partition=Partition.from_dict(config["partition"], library),
@@ -162,7 +162,7 @@ class Fitted:
             withheld=Withheld.from_arrays(_below(tensors, "withheld.")),
             seed=config["seed"],
             history=History(**config["history"]),
-            step=config.get("step"),
+            step=config["step"],
             skill=config["skill"],
         )
 

@@ -209,7 +209,7 @@ class Partition:
             ratio=tuple(ratio) if isinstance(ratio, list) else ratio,
             query=saved["query"],
             query_ratio=saved["query_ratio"],
-            empty=saved.get("empty", 0.0),
+            empty=saved["empty"],
         )
 
 

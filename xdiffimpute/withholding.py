@@ -203,7 +203,8 @@ def withhold(
     thinning removes is withheld: a fifth of the observations, or what the data's own masks
     would hide, so that the fill is judged near the density it works at. Where gaps are the
     same in all frames of a series, whole series are drawn, since otherwise the neighbouring
-    frames would give the answer away.
+    frames would give the answer away; of a series too long for that, the same cells are withheld
+    in all frames.
 
     Parameters
     ----------
