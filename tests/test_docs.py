@@ -50,12 +50,20 @@ def test_modules_have_docstrings() -> None:
     assert not bare
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
 def test_python_blocks_compile(page: str) -> None:
     found = blocks(page, "python")
     assert found
     for block in found:
         compile(block, page, "exec")
+
+
+def test_commands_of_the_paper_page_name_tables_that_exist() -> None:
+    text = "\n".join(blocks("docs/paper.md", "bash"))
+    told = re.findall(r"^python -m recipes\.paper (\w+)", text, flags=re.MULTILINE)
+    tables = {path.stem for path in (ROOT / "recipes/paper/tables").glob("*.yaml")}
+    assert told
+    assert set(told) <= tables | {"page", "all"}
 
 
 def test_readme_calls_exist() -> None:
