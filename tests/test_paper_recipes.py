@@ -1,17 +1,19 @@
-"""The paper's tables: all can be read, one runs at a tiny scale, and the page is written."""
+"""The paper's tables and figures: all can be read, one of each runs at a tiny scale."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 from recipes.paper import page
 from recipes.paper.__main__ import main
 from recipes.paper.bench import Bench
+from recipes.paper.drawing import draw
 from recipes.paper.results import read_results
-from recipes.paper.table import Scale, names, read_scale, read_table
+from recipes.paper.table import Scale, names, read_figure, read_scale, read_table
 from xdiffimpute.baselines import BASELINES
 from xdiffimpute.exceptions import ImputeError
 from xdiffimpute.methods import METHODS
@@ -32,17 +34,39 @@ def test_every_table_can_be_run(name):
     """Names of methods, baselines and samplers exist, and rows fit the paper's figures."""
     table = read_table(name)
     rows = {row.name for row in table.rows}
-    for row in table.rows:
+    check_rows(table.rows)
+    for column in table.columns:
+        assert set(column.paper) <= rows
+        for scale in ("cpu", "gpu"):
+            assert column.dataset in read_scale(scale).data
+
+
+def check_rows(rows):
+    for row in rows:
         assert (row.baseline is None) != (row.method is None)
         assert row.baseline is None or row.baseline in BASELINES
         assert row.method is None or row.method in METHODS
         assert row.baseline is not None or row.samplers
         for run in row.samplers:
             SAMPLERS.create(run.sampler, **run.options)
-    for column in table.columns:
-        assert set(column.paper) <= rows
-        for scale in ("cpu", "gpu"):
-            assert column.dataset in read_scale(scale).data
+
+
+@pytest.mark.parametrize("name", names("figure"))
+def test_every_figure_can_be_drawn(name):
+    figure = read_figure(name)
+    check_rows(figure.rows)
+    assert figure.rows
+
+
+@pytest.mark.parametrize("name", ["figure5", "figure10"])
+def test_a_figure_is_drawn(name, tmp_path):
+    figure = read_figure(name)
+    errors = draw(Bench(TINY, seed=0), figure, tmp_path / "deep" / "picture.png")
+    assert set(errors) == {row.name for row in figure.rows}
+    assert all(0 < error < 10 for error in errors.values())
+    height, width = plt.imread(tmp_path / "deep" / "picture.png").shape[:2]
+    assert height > 300
+    assert width > 300
 
 
 def test_there_is_a_file_for_each_table_of_results():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +62,27 @@ class Bench:
                 )  # fmt: skip
         return cells
 
+    def fills(self, column: Column, rows: Sequence[Row]) -> tuple[Case, dict[str, xr.Dataset]]:
+        """The case of a column, and each row's fill of its test samples, by its first sampler."""
+        case = self._case(column)
+        fills = {}
+        for row in rows:
+            if row.baseline is not None:
+                fills[row.name] = self._baseline(row.baseline, case.test)
+            else:
+                imputer, _ = self._imputer(column, row, case)
+                fills[row.name] = self._fill(imputer, row.samplers[0], case.test)
+        return case, fills
+
+    def describe_era5(self) -> str | None:
+        """Which ERA5 data were used, if any."""
+        for key, case in self.cases.items():
+            if key.startswith("era5 "):
+                count = case.train.sizes["sample"] + case.test.sizes["sample"]
+                sizes = " x ".join(str(n) for n in list(case.train.sizes.values())[1:])
+                return f"{', '.join(map(str, case.train.data_vars))}: {count} windows of {sizes}"
+        return None
+
     def _case(self, column: Column) -> Case:
         key = f"{column.dataset} {column.gaps}"
         if key not in self.cases:
@@ -83,7 +105,7 @@ class Bench:
         for run in row.samplers:
             label = _label(run)
             start = time.perf_counter()
-            filled = imputer.fill(gappy, sampler=self._sampler(imputer, run), where=_all(gappy))
+            filled = self._fill(imputer, run, gappy)
             seconds[label] = time.perf_counter() - start
             found[label] = case.judge(filled)
         best = min(found, key=lambda name: found[name])
@@ -92,6 +114,9 @@ class Bench:
     def _baseline(self, name: str, gappy: xr.Dataset) -> xr.Dataset:
         filled: xr.Dataset = gappy.impute.fill(name, where=_all(gappy))
         return filled
+
+    def _fill(self, imputer: DiffusionImputer, run: Run, gappy: xr.Dataset) -> xr.Dataset:
+        return imputer.fill(gappy, sampler=self._sampler(imputer, run), where=_all(gappy))
 
     def _imputer(self, column: Column, row: Row, case: Case) -> tuple[DiffusionImputer, float]:
         key = f"{column.dataset} {column.gaps} {row.method} {row.backbone} {row.split}"

@@ -8,12 +8,22 @@ from typing import Any
 import numpy as np
 
 from recipes.paper.results import read_results
-from recipes.paper.table import Column, Row, Table, names, read_scale, read_table
+from recipes.paper.table import (
+    Column,
+    Figure,
+    Row,
+    Table,
+    names,
+    read_figure,
+    read_scale,
+    read_table,
+)
 
-__all__ = ["write_page"]
+__all__ = ["FIGURES", "write_page"]
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "paper.md"
+FIGURES = PAGE.parent / "figures"
 
 
 def write_page(folder: Path) -> Path:
@@ -25,8 +35,19 @@ def write_page(folder: Path) -> Path:
             records = read_results(folder, name, scale)
             if records:
                 parts.append(_section(name, table, scale, records))
+    parts += [_picture(n, read_figure(n)) for n in names("figure") if _drawn(n).exists()]
     PAGE.write_text("\n\n".join(parts) + "\n")
     return PAGE
+
+
+def _drawn(name: str) -> Path:
+    return FIGURES / f"{name}.png"
+
+
+def _picture(name: str, figure: Figure) -> str:
+    title = f"## Figure {name.removeprefix('figure')}: {figure.title}"
+    note = f"{figure.note.strip()}\n\n" if figure.note else ""
+    return f"{title}\n\n{note}![{figure.title}]({FIGURES.name}/{name}.png)"
 
 
 def _section(name: str, table: Table, scale: str, records: list[dict[str, Any]]) -> str:
@@ -37,8 +58,10 @@ def _section(name: str, table: Table, scale: str, records: list[dict[str, Any]])
     data = "; ".join(
         f"{dataset} {d.train} + {d.test} samples of {d.frames} x {d.shape[0]} x {d.shape[1]}"
         for dataset, d in size.data.items()
-        if dataset in used
+        if dataset in used and dataset != "era5"
     )
+    archive = next((record["era5"] for record in records if record.get("era5")), None)
+    data += f"; era5 {archive}" if archive else ""
     head = [
         f"## Table {name.removeprefix('table')}: {table.title}",
         "",

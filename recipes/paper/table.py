@@ -1,4 +1,7 @@
-"""What a table is: columns (data and gaps) by rows (ways of filling), read from YAML."""
+"""What a table is: columns (data and gaps) by rows (ways of filling), read from YAML.
+
+A figure is one column of a table, drawn.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xdiffimpute.exceptions import ImputeError
 
-__all__ = ["Column", "Gaps", "Row", "Scale", "Split", "Table", "names", "read_scale", "read_table"]
+__all__ = [
+    "Column", "Figure", "Gaps", "Row", "Scale", "Split", "Table", "names", "read_figure",
+    "read_scale", "read_table",
+]  # fmt: skip
 
 HERE = Path(__file__).parent
 Figures = dict[str, float | tuple[float, float] | None]
@@ -81,6 +87,20 @@ class Table(_Strict):
     rows: tuple[Row, ...]
 
 
+class Figure(_Strict):
+    """A picture of test samples, their gaps and their fills.
+
+    ``steps`` stands in place of the scale's where a figure needs more.
+    """
+
+    title: str
+    note: str = ""
+    column: Column
+    rows: tuple[Row, ...]
+    variables: tuple[str, ...] = ()
+    steps: int | None = None
+
+
 class Data(_Strict):
     """How much of a dataset is made."""
 
@@ -100,10 +120,10 @@ class Scale(_Strict):
     data: dict[str, Data]
 
 
-def names() -> list[str]:
-    """All tables."""
-    found = (path.stem for path in (HERE / "tables").glob("*.yaml"))
-    return sorted(found, key=lambda name: int(name.removeprefix("table")))
+def names(kind: Literal["table", "figure"] = "table") -> list[str]:
+    """All tables, or all figures."""
+    found = (path.stem for path in (HERE / f"{kind}s").glob("*.yaml"))
+    return sorted(found, key=lambda name: int(name.removeprefix(kind)))
 
 
 def read_table(name: str) -> Table:
@@ -114,14 +134,24 @@ def read_table(name: str) -> Table:
     ImputeError
         If there is none of that name, or its file has a mistake.
     """
-    if name not in names():
-        raise ImputeError(f"there is no {name!r}; there are {', '.join(names())}")
+    _check(name, names())
     return _read(HERE / "tables" / f"{name}.yaml", Table)
+
+
+def read_figure(name: str) -> Figure:
+    """A figure by name, such as ``"figure10"``; fails as :func:`read_table` does."""
+    _check(name, names("figure"))
+    return _read(HERE / "figures" / f"{name}.yaml", Figure)
 
 
 def read_scale(name: str) -> Scale:
     """The sizes of ``"cpu"`` or ``"gpu"``."""
     return _read(HERE / "scales" / f"{name}.yaml", Scale)
+
+
+def _check(name: str, known: list[str]) -> None:
+    if name not in known:
+        raise ImputeError(f"there is no {name!r}; there are {', '.join(known)}")
 
 
 def _read(path: Path, kind: type[Any]) -> Any:
