@@ -117,6 +117,26 @@ def test_the_simulation_is_feasible_and_noise_is_not():
     assert each.dims == ("sample",)
 
 
+@pytest.mark.parametrize("name", ["u", "v", "h"])
+@pytest.mark.parametrize("still", [True, False])
+def test_feasibility_sees_noise_from_cell_to_cell(name, still):
+    """Also a chequerboard that does not change in time, which central differences would miss."""
+    ds = DATASETS.create("shallow_water", samples=1, shape=(16, 16), frames=6).open()
+    board = (-1.0) ** np.add.outer(np.arange(16), np.arange(16))
+    beat = np.ones(6) if still else (-1.0) ** np.arange(6)
+    noise = 0.02 * float(ds[name].std()) * np.multiply.outer(beat, board)
+    noisy = ds.assign({name: ds[name] + xr.DataArray(noise, dims=("time", "y", "x"))})
+    metric = METRICS.create("feasibility")
+    clean, noisy = (float(metric(each, ds)["feasibility"]) for each in (ds, noisy))
+    assert noisy > 10 * clean
+
+
+def test_feasibility_of_a_fill_with_holes_is_not_a_number():
+    ds = DATASETS.create("shallow_water", samples=1, shape=(8, 8), frames=4).open()
+    holes = ds.assign(h=ds["h"].where(ds["x"] > 1e5))
+    assert np.isnan(float(METRICS.create("feasibility")(holes, ds)["feasibility"]))
+
+
 def test_feasibility_says_what_it_needs():
     ds = DATASETS.create("shallow_water", samples=1, shape=(8, 8), frames=3).open()
     metric = METRICS.create("feasibility")

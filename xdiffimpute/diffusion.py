@@ -41,8 +41,9 @@ class DiffusionImputer(Imputer):
     Parameters
     ----------
     **options
-        As of :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.fit`; and ``backbone``,
-        ``schedule`` and ``training`` (a mapping of :class:`xdiffimpute.training.Training`).
+        As of :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.fit`; and ``schedule``,
+        ``training`` (a mapping of :class:`xdiffimpute.training.Training`) and ``summary``
+        (whether a fit ends with a table of its skill, which takes seconds to minutes).
 
     References
     ----------
@@ -106,6 +107,8 @@ class DiffusionImputer(Imputer):
             self.options = replace(self.options, **options)
         plain, _ = dequantify(ds)
         self._fitted = fit_network(plain, self.options)
+        if not self.options.summary:
+            return self
         skill = self.score(plain)
         self._fitted.skill = skill.to_dict()
         table = describe(skill)
@@ -224,7 +227,7 @@ class DiffusionImputer(Imputer):
             window=min(fitted.window, frames),
             tile=(min(fitted.tile[0], spec.shape[0]), min(fitted.tile[1], spec.shape[1])),
             periodic=spec.periodic,
-            inflation=fitted.inflation.get(name, np.ones(len(spec.channels))),
+            inflation=fitted.inflation_of(name),
             density=fitted.density,
             seed=seed,
         )

@@ -81,6 +81,15 @@ class Fitted:
         held = self.withheld
         return seen | held.masks.any(axis=0) | held.cells_of_whole.any(axis=0)
 
+    def inflation_of(self, sampler: str) -> FloatArray:
+        """The factor of a sampler's standard error, shape (C,).
+
+        Of one that was not judged: of the one whose variance it takes over, the ensemble, or of
+        whichever was judged.
+        """
+        judged = self.inflation
+        return judged.get(sampler, judged.get("ensemble", next(iter(judged.values()))))
+
     def check_clock(self, clock: Clock) -> None:
         """Refuse times that the fit says nothing about.
 

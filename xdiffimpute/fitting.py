@@ -39,7 +39,6 @@ __all__ = ["Options", "fit_network"]
 log = logging.getLogger("xdiffimpute")
 
 DEFAULT_TIME = "10min"
-SPLITS_FOR_DENSITY = 64
 GUESS_BATCHES = 12
 GUESS_PASSES = 20
 REHEARSAL = 7919
@@ -70,6 +69,7 @@ class Options:
     backbone: str = "unet"
     schedule: str = "vp"
     training: Mapping[str, Any] = field(default_factory=dict)
+    summary: bool = True
 
     def settings(self) -> Training:
         """The settings of the optimisation.

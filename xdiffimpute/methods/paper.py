@@ -25,7 +25,7 @@ class Paper(Method):
     "Incomplete Data, Complete Dynamics: A Diffusion Approach", Algorithms 1, 4, 5 and 6.
     """
 
-    network = {"near_zero": 0.0, "guesses": False}
+    network = {"near_zero": 0.0, "guesses": False, "likelihood": False}
     coordinates = False
     samplers = {"ensemble": {"members": 10}, "multi_step": {"members": 10}, "single_pass": {}}
     candidates = ("ensemble",)
