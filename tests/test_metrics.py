@@ -158,6 +158,22 @@ def test_propagation_of_the_true_start_is_the_true_sequence():
         metric(ds, ds.drop_vars("u"))
 
 
+def test_cells_left_empty_are_not_passed_over():
+    rng = np.random.default_rng(0)
+    truth = xr.Dataset({"a": (("time", "y", "x"), rng.standard_normal((4, 6, 6)))})
+    truth["a"][:, 0, 0] = np.nan  # land
+    filled = truth.assign(a=truth["a"] + 1)
+    assert float(METRICS.create("rmse")(filled, truth)["a"]) == pytest.approx(1.0)
+    holed = filled.assign(a=filled["a"].where(filled["time"] != 2))
+    for name in ("rmse", "mae", "mse", "bias"):
+        metric = METRICS.create(name)
+        assert np.isnan(float(metric(holed, truth)["a"]))
+        each = metric(holed, truth, dim=("y", "x"))["a"]
+        assert each.isnull().values.tolist() == [False, False, True, False]
+        asked = metric(holed, truth, where=holed["a"].notnull())
+        assert np.isfinite(float(asked["a"]))
+
+
 def test_no_variable_in_common(pair):
     filled, truth, _ = pair
     with pytest.raises(DataError, match="no variable in common"):

@@ -27,7 +27,7 @@ from .quantities import dequantify, requantify
 from .reconstruction import Filler, reconstruct
 from .samplers import SAMPLERS, Sampler
 from .scoring import describe, score, skill_lines
-from .validation import check_dataset
+from .validation import check_dataset, check_values
 from .withholding import withhold
 
 __all__ = ["DiffusionImputer"]
@@ -155,8 +155,12 @@ class DiffusionImputer(Imputer):
         fitted.check_clock(fitted.spec.clock(plain))
         spec = self._spec_of(plain)
         packed = fitted.spec.pack(plain)
-        if packed.chunks is None and bool(packed.notnull().all()):
-            return ds
+        if packed.chunks is None:
+            if bool(packed.notnull().all()):
+                return ds
+            check_values(packed, fitted.spec, for_fit=False)
+        if seed is not None and seed < 0:
+            raise ImputeError(f"seed={seed!r} must be a whole number of 0 or more")
         name, run = self._sampler(sampler, members)
         filler = self._filler(plain, spec, name, run, fitted.seed if seed is None else seed)
         mean, error = reconstruct(filler, packed, progress=progress)
@@ -249,7 +253,10 @@ class DiffusionImputer(Imputer):
         plain, _ = dequantify(ds)
         fitted = self.fitted
         fitted.spec.check(plain)
+        check_dataset(plain, fitted.spec)
         packed, clock = fitted.spec.pack(plain), fitted.spec.clock(plain)
+        fitted.check_clock(clock)
+        check_values(packed, fitted.spec, for_fit=False)
         withheld = None
         if fitted.spec.same_grid(plain):
             withheld = fitted.withheld.matched(packed, clock.labels)

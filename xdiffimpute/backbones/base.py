@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -33,11 +32,3 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Tensor, t: Tensor, *, periodic: bool = False) -> Tensor:
         """Apply the network; ``periodic`` says that the last axis wraps around the globe."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Constructor arguments, for a checkpoint."""
-        return {
-            "in_channels": self.in_channels,
-            "out_channels": self.out_channels,
-            "size": self.size,
-        }
