@@ -164,6 +164,21 @@ def test_withheld_cells_never_reach_training(fitted):
     assert again.fitted.history.loss == imputer.fitted.history.loss
 
 
+def test_small_data_are_read_once():
+    ds, reads = make(), []
+
+    def read(values):
+        if values.size:
+            reads.append(values.shape)
+        return values
+
+    lazy = ds.chunk(time=6).map(
+        lambda v: v.copy(data=v.data.map_blocks(read, dtype=v.dtype, meta=v.data._meta))
+    )
+    fit(lazy, steps=1)
+    assert reads == [(6, 12, 16)] * 4
+
+
 def test_segments_do_not_show(fitted, monkeypatch):
     """Windows that reach over the end of a segment are the same from both sides."""
     ds, imputer = fitted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from inspect import signature
 from typing import Any, Self
@@ -27,6 +28,7 @@ from .quantities import dequantify, requantify
 from .reconstruction import Filler, reconstruct
 from .samplers import SAMPLERS, Sampler
 from .scoring import describe, score, skill_lines
+from .streaming import POOL_BYTES
 from .validation import check_dataset, check_values
 from .withholding import withhold
 
@@ -105,7 +107,7 @@ class DiffusionImputer(Imputer):
         """
         if options:
             self.options = replace(self.options, **options)
-        plain, _ = dequantify(ds)
+        plain = _resident(dequantify(ds)[0], self.options.variables)
         self._fitted = fit_network(plain, self.options)
         if not self.options.summary:
             return self
@@ -316,3 +318,12 @@ class DiffusionImputer(Imputer):
         if not fitted.skill:
             return head
         return f"{head}\n{skill_lines(xr.Dataset.from_dict(fitted.skill))}"
+
+
+def _resident(ds: xr.Dataset, variables: Sequence[str] | None) -> xr.Dataset:
+    """Data that the training would hold in memory anyway are read once, not once a look."""
+    names = list(ds.data_vars if variables is None else variables)
+    if not set(names) <= set(ds.data_vars) or all(ds[n].chunks is None for n in names):
+        return ds
+    size = sum(ds[n].size * max(4, ds[n].dtype.itemsize) for n in names)
+    return ds[names].compute() if size <= POOL_BYTES else ds
