@@ -154,7 +154,7 @@ class _Impute(ABC, Generic[X]):
         sampler : str or Sampler, optional
             ``"single_pass"``, ``"ensemble"`` or ``"multi_step"``, or one that is set up already:
             ``SAMPLERS.create("multi_step", steps=50, weight="t2")``, from
-            :mod:`xdiffimpute.samplers`. Default: what measured better in ``fit``.
+            ``xdiffimpute.samplers``. Default: what measured better in ``fit``.
         members : int, optional
             Number of contexts, K in Eqs. 10 and 27.
         where : bool DataArray, optional
