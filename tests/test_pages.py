@@ -31,6 +31,9 @@ PAGES = sorted(
 BLOCK = re.compile(r"^( *)```python\n(.*?)^\1```\n(?:\n```text\n(.*?)^```)?", re.M | re.S)
 
 
+FITTED: dict[str, DiffusionImputer] = {}  # once for all pages: none changes it
+
+
 def run(page: str, names: dict[str, Any]) -> None:
     """Run the blocks of a page one after the other, and compare what they print."""
     text = (ROOT / page).read_text(encoding="utf-8")
@@ -80,8 +83,9 @@ def here(gappy: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_how_to_pages_run(page: str, here: dict[str, Any], one_step: None) -> None:
     if page in NEEDS:
         pytest.importorskip(NEEDS[page])
-    here["imputer"] = here["ds"].impute.fit()
-    run(page, here)
+    if not FITTED:
+        FITTED["imputer"] = here["ds"].impute.fit()
+    run(page, here | FITTED)
 
 
 @pytest.mark.skipif(
