@@ -32,7 +32,7 @@ lint: $(VENV)/.complete  ## ruff, mypy and the layering contracts
 	$(BIN)/lint-imports --no-cache
 
 docs: $(VENV)/.complete  ## the documentation site, in docs/_build/html; warnings are errors
-	$(BIN)/python -m sphinx -q -n -W --keep-going -E -b html docs docs/_build/html
+	$(BIN)/python -m sphinx -q -n -W --keep-going -E -d docs/_build/doctrees docs docs/_build/html
 
 test: lint docs  ## lint, the documentation site, then the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS)

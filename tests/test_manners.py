@@ -31,12 +31,15 @@ def test_attributes_stay_whatever_xarray_is_told_to_keep(gappy, network, keep):
     """The same file comes out under any ``xr.set_options(keep_attrs=...)``."""
     usual = {name: gappy.impute.fill(name) for name in ("linear", "telea")}
     usual["network"] = gappy.impute.fill(network)
-    skill = gappy.impute.score(network)
+    skill, observed = gappy.impute.score(network), gappy.impute.observed()
+    assert not observed["sst"].attrs and observed["lat"].attrs == gappy["lat"].attrs
     with xr.set_options(keep_attrs=keep):
         again = {name: gappy.impute.fill(name) for name in ("linear", "telea")}
         again["network"] = gappy.impute.fill(network)
         lazy = gappy.chunk(time=6).impute.fill(network).compute()
         refitted = gappy.impute.fit(steps=1, progress=False)
+        xr.testing.assert_identical(gappy.impute.observed(), observed)
+        assert gappy["sst"].impute.observed().name == "sst"
         with pytest.warns(UserWarning, match="never observed"):
             exposure = gappy.impute.exposure()
         xr.testing.assert_identical(gappy.impute.score(network), skill)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import xarray as xr
 
@@ -268,8 +268,12 @@ class _Impute(ABC, Generic[X]):
         return self._back(ds)
 
     def observed(self) -> X:
-        """Where values are present: True or False, lazy, on the same dims."""
-        return cast(X, self._obj.notnull())
+        """Where values are present: True or False, lazy, on the same dims, without units."""
+        with xr.set_options(keep_attrs=True):  # those of the coordinates
+            seen = self._dataset().notnull().drop_attrs(deep=False)
+        for name in seen.data_vars:
+            seen[name].attrs = {}
+        return self._back(seen)
 
     def _resolve(self, imputer: Imputer | str | None, options: dict[str, Any]) -> Any:
         if isinstance(imputer, os.PathLike) or (
