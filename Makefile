@@ -8,7 +8,7 @@ OUT ?= demo-output
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow lint bench clean
+.PHONY: help venv demo test test-slow lint docs bench clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,7 +18,7 @@ venv: $(VENV)/.complete  ## virtual environment with everything for demo, tests 
 # `pip install` runs again when either file changes; an interrupted run leaves no stamp.
 $(VENV)/.complete: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -e '.[baselines,cds,plot,recipes,test]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet -e '.[baselines,cds,docs,plot,recipes,test]' -c constraints.txt
 	touch $@
 
 demo: OMP_NUM_THREADS = 2
@@ -31,7 +31,10 @@ lint: $(VENV)/.complete  ## ruff, mypy and the layering contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-test: lint  ## lint, then the fast tests
+docs: $(VENV)/.complete  ## the documentation site, in docs/_build/html; warnings are errors
+	$(BIN)/python -m sphinx -q -n -W --keep-going -E -d docs/_build/doctrees docs docs/_build/html
+
+test: lint docs  ## lint, the documentation site, then the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-slow: $(VENV)/.complete  ## the tests that take minutes
@@ -43,4 +46,4 @@ bench: $(VENV)/.complete  ## benchmarks that need no data (those that do take --
 	  echo "== $$name"; $(BIN)/python recipes/benchmarks/$$name.py || exit 1; done
 
 clean:  ## remove the environment, caches and outputs
-	rm -rf $(VENV) $(OUT) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OUT) docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

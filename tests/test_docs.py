@@ -11,6 +11,7 @@ import io
 import pkgutil
 import re
 import shlex
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -25,12 +26,17 @@ ROOT = Path(__file__).parents[1]
 MODULES = ["xdiffimpute"] + sorted(
     module.name for module in pkgutil.walk_packages(xdiffimpute.__path__, "xdiffimpute.")
 )
-PAGES = ["README.md", "docs/architecture.md", "docs/paper.md"]
+PAGES = ["README.md"] + sorted(
+    page.relative_to(ROOT).as_posix()
+    for page in (ROOT / "docs").rglob("*.md")
+    if "_build" not in page.parts
+)
 
 
 def blocks(page: str, language: str) -> list[str]:
     text = (ROOT / page).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", text, flags=re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for _, block in found]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -50,11 +56,10 @@ def test_modules_have_docstrings() -> None:
     assert not bare
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_python_blocks_compile(page: str) -> None:
-    found = blocks(page, "python")
-    assert found
-    for block in found:
+    """Those of tutorial and how-to pages are run as well, in ``test_pages.py``."""
+    for block in blocks(page, "python"):
         compile(block, page, "exec")
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .accessor import ImputeDataArrayAccessor, ImputeDatasetAccessor
 from .exceptions import ImputeError
+from .tree import ImputeDataTreeAccessor
 
 if TYPE_CHECKING:
     from .diffusion import DiffusionImputer
@@ -24,6 +25,7 @@ except PackageNotFoundError:
 __all__ = [
     "DiffusionImputer",
     "ImputeDataArrayAccessor",
+    "ImputeDataTreeAccessor",
     "ImputeDatasetAccessor",
     "ImputeError",
     "__version__",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import xarray as xr
 
@@ -154,7 +154,7 @@ class _Impute(ABC, Generic[X]):
         sampler : str or Sampler, optional
             ``"single_pass"``, ``"ensemble"`` or ``"multi_step"``, or one that is set up already:
             ``SAMPLERS.create("multi_step", steps=50, weight="t2")``, from
-            :mod:`xdiffimpute.samplers`. Default: what measured better in ``fit``.
+            ``xdiffimpute.samplers``. Default: what measured better in ``fit``.
         members : int, optional
             Number of contexts, K in Eqs. 10 and 27.
         where : bool DataArray, optional
@@ -268,8 +268,12 @@ class _Impute(ABC, Generic[X]):
         return self._back(ds)
 
     def observed(self) -> X:
-        """Where values are present: True or False, lazy, on the same dims."""
-        return cast(X, self._obj.notnull())
+        """Where values are present: True or False, lazy, on the same dims, without units."""
+        with xr.set_options(keep_attrs=True):  # those of the coordinates
+            seen = self._dataset().notnull().drop_attrs(deep=False)
+        for name in seen.data_vars:
+            seen[name].attrs = {}
+        return self._back(seen)
 
     def _resolve(self, imputer: Imputer | str | None, options: dict[str, Any]) -> Any:
         if isinstance(imputer, os.PathLike) or (

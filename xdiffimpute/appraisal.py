@@ -77,6 +77,12 @@ def exposure_map(
             "long_name": f"query probability of {name} given the context",
             "units": "1",
         }
+        for source, target in (
+            (plain[name].attrs, out[name].attrs),
+            (plain[name].encoding, out[name].encoding),
+        ):
+            if "grid_mapping" in source:
+                target["grid_mapping"] = source["grid_mapping"]
     return out.assign_attrs(partition=chosen.name)
 
 

@@ -54,7 +54,7 @@ class Denoiser(nn.Module):
     periodic : bool
         Whether the last axis wraps around the globe.
     near_zero : float
-        Share of training steps at t = :data:`DELTA`, where single-step sampling happens; the
+        Share of training steps at t = ``DELTA``, where single-step sampling happens; the
         rest is uniform in (0, 1). Zero is the paper's Algorithm 1.
     guesses : bool
         Whether the first guesses are inputs and the base of the estimate.

@@ -2,7 +2,7 @@
 
 The sums of the blocks are added, so one pass is enough and the order of blocks does not
 matter. The coefficients of a cell are shrunk to those of its neighbourhood, as if that had been
-seen :data:`PRIOR_FRAMES` more times, so a cell with few observations is safe.
+seen ``PRIOR_FRAMES`` more times, so a cell with few observations is safe.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ def tune(
     Parameters
     ----------
     samples : sequence of (x, context, query), each of shape (B, C, T, H, W)
-        Fills from the context are judged at the query; the first :data:`TUNING_CELLS` cells
+        Fills from the context are judged at the query; the first ``TUNING_CELLS`` cells
         are enough.
     order : {1, 2}
         Membrane or thin plate.

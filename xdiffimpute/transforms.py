@@ -50,7 +50,7 @@ class Statistics:
     kind : {"variable", "cell", "seasonal"}
         One mean a channel; one a cell; or harmonics for each cell.
     harmonics : tuple of (str, int)
-        As for :meth:`Clock.regressors`.
+        As for :meth:`xdiffimpute.calendar.Clock.regressors`.
     coefficients : float array, shape (R, C, H, W) or (R, C, 1, 1)
     scale : float array, shape (C, 1, 1)
         Spread of the anomalies.

@@ -38,7 +38,7 @@ class Metric(ABC):
         Parameters
         ----------
         filled : Dataset
-            As :meth:`ds.impute.fill` returns it; lazy or not.
+            As ``ds.impute.fill`` returns it; lazy or not.
         truth : Dataset
             The same variables, complete.
         where : bool Dataset or DataArray, optional

@@ -1,0 +1,84 @@
+"""``dt.impute``: each group of a DataTree by itself."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from xdiffimpute.exceptions import AxesError, ImputeError
+
+
+@pytest.fixture
+def tree(gappy) -> xr.DataTree:
+    """Two grids that share the root's times, a group without fields, and an empty one."""
+    coarse = gappy.coarsen(lat=3).mean().drop_vars("time")
+    return xr.DataTree.from_dict(
+        {
+            "/": xr.Dataset(coords={"time": gappy["time"]}, attrs={"title": "two grids"}),
+            "/fine": gappy.drop_vars("time"),
+            "/levels/coarse": coarse.where(coarse["lat"] > 41),
+            "/meta": xr.Dataset({"orbit": 3}),
+        },
+        name="product",
+    )
+
+
+def test_a_baseline_fills_each_group_as_it_fills_its_dataset(tree):
+    filled = tree.impute.fill("linear")
+    assert filled.name == "product" and filled.groups == tree.groups
+    assert filled.attrs == tree.attrs
+    for path in ("/fine", "/levels/coarse"):
+        alone = tree[path].to_dataset().impute.fill("linear")
+        xr.testing.assert_identical(filled[path].to_dataset().drop_attrs(), alone.drop_attrs())
+        assert filled[path]["sst"].attrs == alone["sst"].attrs
+        assert "time" not in filled[path]._node_coord_variables  # it stays inherited
+    xr.testing.assert_identical(filled["/meta"].to_dataset(), tree["/meta"].to_dataset())
+
+
+def test_map_over_datasets_does_the_same(tree):
+    whole = tree.filter(lambda node: "sst" in node)
+    mapped = whole.map_over_datasets(lambda ds: ds.impute.fill("nearest") if ds.data_vars else ds)
+    filled = whole.impute.fill("nearest")
+    for path in ("/fine", "/levels/coarse"):
+        xr.testing.assert_identical(
+            mapped[path].to_dataset().drop_attrs(), filled[path].to_dataset().drop_attrs()
+        )
+
+
+def test_networks_by_group(tree):
+    imputers = tree.impute.fit(steps=1, progress=False)
+    assert list(imputers) == ["/fine", "/levels/coarse"]
+    filled = tree.impute.fill(imputers)
+    for path, imputer in imputers.items():
+        alone = imputer.fill(tree[path].to_dataset())
+        xr.testing.assert_identical(filled[path].to_dataset().drop_attrs(), alone.drop_attrs())
+    skill = tree.impute.score(imputers)
+    assert np.isfinite(skill["/fine/sst"].sel(metric="rmse")).all()
+    assert not skill["/meta"].data_vars
+    only = tree.impute.fill({"/fine": imputers["/fine"]})
+    assert "sst_imputation_flag" in only["/fine"] and "sst_imputation_flag" not in only["/levels"]
+
+
+def test_one_imputer_and_lazy_groups(tree, no_compute):
+    imputer = tree["/fine"].to_dataset().impute.fit(steps=1, progress=False)
+    fine = tree.filter(lambda node: node.name == "fine").chunk(time=5)
+    with no_compute():
+        filled = fine.impute.fill(imputer)
+    assert filled["/fine/sst"].chunks
+    assert int(filled["/fine/sst_imputation_flag"].sum()) > 0
+
+
+def test_a_part_of_a_tree(tree):
+    filled = tree["/levels"].impute.fill("nearest")
+    assert filled.groups == ("/", "/coarse")
+    imputers = tree["/levels"].impute.fit(steps=1, progress=False)
+    assert list(imputers) == ["/levels/coarse"]
+    assert "sst_standard_error" in tree["/levels"].impute.fill(imputers)["coarse"]
+
+
+def test_errors_name_the_group(tree, gappy):
+    strange = gappy.drop_vars(["lat", "lon"]).rename(lat="row", lon="column")
+    tree["/strange"] = xr.DataTree(strange.drop_vars("time"))
+    with pytest.raises(AxesError, match=r"in the group '/strange': no y or x axis"):
+        tree.impute.fill("linear")
+    with pytest.raises(ImputeError, match=r"given for \['/fin'\]"):
+        tree.impute.fill({"/fin": gappy.impute.fit(steps=1, progress=False)})

@@ -1,0 +1,145 @@
+"""``dt.impute``: the accessor of each group of a DataTree.
+
+A group is a dataset of its own: a baseline is tuned for each, and each has a network of its own
+where one is fitted. Groups that hold no field come back as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import xarray as xr
+
+from .exceptions import ImputeError
+
+if TYPE_CHECKING:
+    from .diffusion import DiffusionImputer
+    from .imputer import Imputer
+
+__all__ = ["ImputeDataTreeAccessor"]
+
+Imputers: TypeAlias = "Imputer | str | Mapping[str, Imputer]"
+
+
+@xr.register_datatree_accessor("impute")
+class ImputeDataTreeAccessor:
+    """Impute each group of a DataTree by itself.
+
+    A group takes part if it holds a floating-point variable of two or more dimensions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> field = xr.DataArray(np.arange(24.0).reshape(2, 3, 4), dims=("time", "lat", "lon"))
+    >>> day = xr.Dataset({"sst": field.where(field % 5 != 0)})
+    >>> dt = xr.DataTree.from_dict({"/coarse": day.isel(lon=[0, 2]), "/fine": day})
+    >>> filled = dt.impute.fill("nearest", statistics="variable")
+    >>> [int(filled[path].isnull().sum()) for path in ("/coarse/sst", "/fine/sst")]
+    [0, 0]
+    """
+
+    def __init__(self, tree: xr.DataTree) -> None:
+        self._tree = tree
+
+    def fit(self, **options: Any) -> dict[str, DiffusionImputer]:
+        """Fit a network for each group that holds a field.
+
+        Parameters
+        ----------
+        **options
+            As of :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.fit`, for each group; a limit
+            on time is for each of them.
+
+        Returns
+        -------
+        dict of str to DiffusionImputer
+            By the path of the group, such as ``"/fine"``; for :meth:`fill` and :meth:`score`.
+
+        Raises
+        ------
+        ImputeError
+            If a group cannot be learned from; the message names it.
+        """
+        return {
+            path: _named(path, ds.impute.fit, **options)
+            for path, ds in self._groups().items()
+            if _has_fields(ds)
+        }
+
+    def fill(self, imputer: Imputers, **options: Any) -> xr.DataTree:
+        """Fill the gaps of each group.
+
+        Parameters
+        ----------
+        imputer : str, Imputer, or mapping of path to Imputer
+            A baseline's name, a fitted imputer that suits every group, or what :meth:`fit`
+            returned. Groups that a mapping does not name come back as they are.
+        **options
+            As of :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.fill`.
+
+        Returns
+        -------
+        DataTree
+            Lazy where the input is.
+
+        Raises
+        ------
+        ImputeError
+            If a group cannot be filled, or a mapping names a group that does not exist.
+        """
+        return self._over("fill", imputer, options)
+
+    def score(self, imputer: Imputers, **options: Any) -> xr.DataTree:
+        """Skill at withheld observations of each group.
+
+        Parameters
+        ----------
+        imputer : str, Imputer, or mapping of path to Imputer
+            As of :meth:`fill`.
+        **options
+            As of :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.score`.
+
+        Returns
+        -------
+        DataTree
+            Of the tables that :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.score` gives.
+        """
+        return self._over("score", imputer, options)
+
+    def _over(self, method: str, imputer: Imputers, options: Mapping[str, Any]) -> xr.DataTree:
+        """A method of each group's accessor; groups without a field, or without an imputer, stay
+        as they are in a filled tree and are empty in one of scores."""
+        groups = self._groups()
+        if isinstance(imputer, Mapping):
+            absent = sorted(set(imputer) - set(groups))
+            if absent:
+                raise ImputeError(
+                    f"imputers are given for {absent}, and the groups are {sorted(groups)}; pass "
+                    "on what dt.impute.fit() returns, or take the paths from dt.groups"
+                )
+        out: dict[str, xr.Dataset] = {}
+        for inside, node in self._tree.subtree_with_keys:
+            ds = groups[node.path]
+            chosen = imputer.get(node.path) if isinstance(imputer, Mapping) else imputer
+            if chosen is not None and _has_fields(ds):
+                out[inside] = _named(node.path, getattr(ds.impute, method), chosen, **options)
+            else:
+                out[inside] = ds if method == "fill" else xr.Dataset()
+        return xr.DataTree.from_dict(out, name=self._tree.name)
+
+    def _groups(self) -> dict[str, xr.Dataset]:
+        """Content of each group, with inherited coordinates, by its path in the whole tree."""
+        return {node.path: node.to_dataset() for node in self._tree.subtree}
+
+
+def _has_fields(ds: xr.Dataset) -> bool:
+    return any(v.ndim >= 2 and v.dtype.kind == "f" for v in ds.data_vars.values())
+
+
+def _named(path: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Call; an error says which group it is about."""
+    try:
+        return call(*args, **options)
+    except ImputeError as error:
+        raise type(error)(f"in the group {path!r}: {error}") from error
