@@ -135,7 +135,7 @@ def test_mistakes_end_with_a_message(cds: CdsServer, monkeypatch: pytest.MonkeyP
     assert "did you mean 'store'" in invoke("fetch", recipe(stroe="a"), code=2).stderr
     assert "start from one in recipes/era5" in invoke("run", "none.yaml", code=2).stderr
     Path("file").write_text("")
-    assert "cannot make the folder" in invoke("run", recipe(out="file/out"), code=2).stderr
+    assert "cannot write to the folder" in invoke("run", recipe(out="file/out"), code=2).stderr
     monkeypatch.delenv("CDSAPI_KEY")
     said = invoke("fetch", recipe(), code=2).stderr
     assert "~/.cdsapirc" in said and "licence" in said

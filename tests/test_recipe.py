@@ -73,7 +73,7 @@ def test_a_good_recipe(tmp_path: Path) -> None:
         ({"store": None}, "store: must name the zarr store"),
         ({"fit": {"windw": 3}}, "fit: 'windw' is not an option; did you mean 'window'?"),
         ({"fill": {"where": 3}}, "fill: 'where' is not an option"),
-        ({"hide": {"pattern": "blok"}}, "hide: no mask is called 'blok'"),
+        ({"hide": {"pattern": "blok"}}, "hide: no mask pattern is called 'blok'"),
         ({"hide": {"pattern": "block", "options": {"n": 2}}}, "hide: options of 'block'"),
         ({"compare": ["tela"]}, "compare: no baseline is called 'tela'"),
         ({"window": 0}, "window: Input should be greater than or equal to 1"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ def run_recipe(
         If there are results already, before anything is done.
     ImputeError
         As the steps raise it.
+
+    Examples
+    --------
+    >>> from xdiffimpute.recipe import read_recipe
+    >>> report = run_recipe(read_recipe("recipes/era5/t2m.yaml"))  # doctest: +SKIP
+    >>> print(report_lines(report))  # doctest: +SKIP
     """
     out = Path(recipe.out)
     _prepare(out, overwrite)
@@ -103,6 +110,16 @@ def report_lines(report: dict[str, Any]) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> rows = {"linear": {"rmse": 0.25}}
+    >>> skill = {"sst": {"units": "degC", "methods": rows}}
+    >>> print(report_lines({"skill": skill, "imputer": "a", "filled": "b", "picture": None}))
+    Skill at withheld observations
+      sst linear                                    0.25 degC
+    a
+    b
     """
     lines = ["Skill at withheld observations"]
     for name, entry in report["skill"].items():
@@ -130,9 +147,10 @@ def _prepare(out: Path, overwrite: bool) -> None:
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
     except OSError as error:
         raise ImputeError(
-            f"cannot make the folder {str(out)!r}: {error.strerror}; name another one with out:"
+            f"cannot write to the folder {str(out)!r}: {error.strerror}; name another one with out:"
         ) from error
 
 

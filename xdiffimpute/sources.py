@@ -51,6 +51,14 @@ def sources_of(location: str) -> list[str]:
     ------
     DataError
         If there is nothing there.
+
+    Examples
+    --------
+    >>> Path("daily").mkdir()
+    >>> Path("daily/b.nc").touch(), Path("daily/a.nc").touch(), Path("daily/notes.txt").touch()
+    (None, None, None)
+    >>> sources_of("daily")
+    ['daily/a.nc', 'daily/b.nc']
     """
     if "://" in location:
         return [location]
@@ -121,6 +129,11 @@ def zarr_format(source: str) -> Literal[2, 3] | None:
     Returns
     -------
     2, 3 or None
+
+    Examples
+    --------
+    >>> zarr_format("https://host/sst.zarr"), zarr_format("sst.nc")
+    (3, None)
     """
     if "://" in source:
         return None if source.lower().endswith((*NETCDF, *GRIB)) else 3

@@ -23,6 +23,14 @@ def as_dict(skill: xr.Dataset) -> dict[str, Any]:
     -------
     dict
         As JSON can hold it.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> coords = {"imputer": ["linear"], "metric": ["rmse", "bias"]}
+    >>> table = xr.DataArray([[0.5, float("nan")]], coords, attrs={"units": "degC"})
+    >>> as_dict(table.to_dataset(name="sst"))
+    {'sst': {'units': 'degC', 'methods': {'linear': {'rmse': 0.5, 'bias': None}}}}
     """
     out: dict[str, Any] = {}
     for name, table in skill.data_vars.items():
@@ -48,6 +56,16 @@ def as_table(skill: xr.Dataset) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> coords = {"imputer": ["linear"], "metric": ["rmse", "bias"]}
+    >>> table = xr.DataArray([[0.5, float("nan")]], coords, attrs={"units": "degC"})
+    >>> print(as_table(table.to_dataset(name="sst")))
+    sst [degC]
+                                  rmse        bias
+      linear                       0.5           -
     """
     lines: list[str] = []
     for name, entry in as_dict(skill).items():

@@ -55,6 +55,13 @@ def unpack(download: Path, folder: Path, stem: str) -> list[Path]:
     ------
     FetchError
         If it is neither, or broken.
+
+    Examples
+    --------
+    >>> _ = Path("download").write_bytes(b"<html>")
+    >>> unpack(Path("download"), Path("."), "0")
+    Traceback (most recent call last):
+    xdiffimpute.exceptions.FetchError: what came is neither netCDF nor a zip of netCDF; it begins...
     """
     with download.open("rb") as file:
         start = file.read(8)
@@ -173,7 +180,9 @@ def _one_version(ds: xr.Dataset) -> xr.Dataset:
         ds = joined
     elif "expver" in ds.variables:
         versions = np.atleast_1d(ds["expver"].values).astype(str)
-        count = int(np.count_nonzero(np.char.strip(versions, "0") == "5"))
+        time = "valid_time" if "valid_time" in ds.dims else "time"
+        frames = ds.sizes.get(time, 1) if versions.size == 1 else 1
+        count = frames * int(np.count_nonzero(np.char.strip(versions, "0") == "5"))
     return ds.drop_vars("expver", errors="ignore").assign_attrs({PRELIMINARY: count})
 
 

@@ -87,7 +87,7 @@ def fetch(
     overwrite : bool
         Replace a store that this function did not write.
     progress : bool
-        Show a bar over the months on standard error.
+        Show bars of months and, on a terminal, of downloads on standard error.
     retry_max : int
         How often a lost connection is tried again.
     sleep_max : float
@@ -105,6 +105,12 @@ def fetch(
         If a month cannot be fetched or written; the months before it are kept.
     OutputExistsError
         If the store exists, was not written by this function, and ``overwrite`` is False.
+
+    Examples
+    --------
+    >>> order = Order(dataset="reanalysis-era5-single-levels", variables=["2m_temperature"],
+    ...               years=[2019], months=[3], area=(58, -10, 50, 2))
+    >>> ds = xr.open_zarr(fetch(order, "era5.zarr").store)  # doctest: +SKIP
     """
     store = Path(store)
     months = store.with_suffix(".months")
@@ -125,7 +131,7 @@ def fetch(
     if whole:
         log.info("kept %s", _listed(whole))
     if missing:
-        with desk(retry_max=retry_max, sleep_max=sleep_max) as open_desk:
+        with desk(retry_max=retry_max, sleep_max=sleep_max, progress=progress) as open_desk:
             for month in progress_bar(missing, show=progress, desc="fetch", unit="month"):
                 _fetch_month(open_desk, order, month, months)
     with _kept(months):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,7 +106,7 @@ class Desk:
 
 
 @contextmanager
-def desk(*, retry_max: int = 20, sleep_max: float = 60.0) -> Iterator[Desk]:
+def desk(*, retry_max: int = 20, sleep_max: float = 60.0, progress: bool = False) -> Iterator[Desk]:
     """Connect to the Climate Data Store with the user's own key.
 
     Parameters
@@ -114,6 +115,8 @@ def desk(*, retry_max: int = 20, sleep_max: float = 60.0) -> Iterator[Desk]:
         How often a lost connection or a server error is tried again.
     sleep_max : float
         Seconds between tries, and the longest time between looks at the queue.
+    progress : bool
+        Show a bar of each download, if standard error is a terminal.
 
     Yields
     ------
@@ -125,6 +128,11 @@ def desk(*, retry_max: int = 20, sleep_max: float = 60.0) -> Iterator[Desk]:
         If there is no key; the message says where it goes.
     FetchError
         If cdsapi is not installed, or the server cannot be reached.
+
+    Examples
+    --------
+    >>> with desk() as open_desk:  # doctest: +SKIP
+    ...     open_desk.retrieve("reanalysis-era5-single-levels", request, Path("a.nc"))
     """
     try:
         import cdsapi
@@ -145,9 +153,10 @@ def desk(*, retry_max: int = 20, sleep_max: float = 60.0) -> Iterator[Desk]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the server's news cannot be read
             client = cdsapi.Client(
-                url=url, key=key, verify=verify, timeout=TIMEOUT, progress=False,
-                retry_max=retry_max, sleep_max=sleep_max, session=session,
-                info_callback=log.info, warning_callback=log.warning, error_callback=log.error,
+                url=url, key=key, verify=verify, timeout=TIMEOUT,
+                progress=progress and sys.stderr.isatty(), retry_max=retry_max,
+                sleep_max=sleep_max, session=session, info_callback=log.info,
+                warning_callback=log.warning, error_callback=log.error,
                 debug_callback=log.debug,
             )  # fmt: skip
         yield Desk(client, retry_max)
