@@ -44,7 +44,13 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        click.echo(prefix + self.format(record), err=True)
+        line = prefix + self.format(record)
+        if "tqdm" in sys.modules:  # where there may be a bar, which has to step aside
+            from tqdm import tqdm
+
+            tqdm.write(line, file=sys.stderr)
+        else:
+            click.echo(line, err=True)
 
 
 def logging_to_stderr(ctx: click.Context) -> None:
