@@ -1,6 +1,7 @@
 """The accessor: what it remembers, what it forgets, and what it says."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -52,6 +53,19 @@ def test_exposure_is_a_map_in_zero_to_one_and_zero_on_land(gappy):
     land = ~gappy["sst"].notnull().any("time")
     assert (found["sst"].where(land, drop=True).fillna(0) == 0).all()
     assert (found["sst"].values[~land.values] > 0).all()
+
+
+def test_exposure_knows_of_observations_between_the_frames_it_samples():
+    """A cell that is observed in a hundred of four thousand frames is not "never observed"."""
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random((4000, 8, 10)) < 0.6, 1.0, np.nan)
+    values[:, 3, 3] = np.nan
+    values[10:120, 3, 3] = 1.0
+    ds = xr.Dataset({"a": (("time", "lat", "lon"), values)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = ds.impute.exposure("pixel", window=5)
+    assert 0 < float(found["a"][3, 3]) < 0.2 * float(found["a"].median())
 
 
 def test_exposure_warns_of_the_failure_of_figure_1():

@@ -86,8 +86,6 @@ def test_round_trip(gappy, tmp_path, store):
         filled.to_netcdf(path)
         back = xr.open_dataset(path)
     else:
-        for name in filled.variables:
-            filled[name].encoding.pop("chunks", None)
         filled.to_zarr(path, zarr_format=3, consolidated=False)
         back = xr.open_zarr(path, consolidated=False)
     with back:
@@ -97,6 +95,28 @@ def test_round_trip(gappy, tmp_path, store):
             found = {k: v for k, v in back[name].attrs.items() if k != "flag_values"}
             assert found == expected
         assert back["sst"].encoding["_FillValue"] == -999
+
+
+@pytest.mark.parametrize("method", ["nearest", "network"])
+def test_from_zarr_to_zarr(tmp_path, method):
+    """A result has the chunks of the store, also where the blocks of the fill straddle them."""
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random((150, 8, 10)) < 0.3, np.nan, rng.standard_normal((150, 8, 10)))
+    ds = xr.Dataset(
+        {"sst": (("time", "lat", "lon"), values.astype("float32"))},
+        coords={"time": np.arange(150.0), "lat": np.arange(8.0), "lon": np.arange(10.0)},
+    )
+    ds.chunk(time=70, lat=5).to_zarr(tmp_path / "in.zarr", consolidated=False)
+    source = xr.open_zarr(tmp_path / "in.zarr", consolidated=False)
+    imputer = (
+        method if method == "nearest" else source.impute.fit(steps=1, window=4, progress=False)
+    )
+    filled = source.impute.fill(imputer)
+    assert all(v.chunks == source["sst"].chunks for v in filled.data_vars.values())
+    filled.to_zarr(tmp_path / "out.zarr", consolidated=False)
+    back = xr.open_zarr(tmp_path / "out.zarr", consolidated=False)
+    assert back["sst"].encoding["chunks"] == (70, 5, 10)
+    xr.testing.assert_allclose(back.compute(), filled.compute())
 
 
 def test_lazy_in_lazy_out(gappy, no_compute):

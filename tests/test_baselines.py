@@ -143,10 +143,11 @@ def test_nothing_is_computed_until_asked(name: str, gappy: xr.Dataset) -> None:
 def test_one_frame_without_a_time_axis(name: str, gappy: xr.Dataset) -> None:
     one = gappy.isel(time=0, drop=True)
     after = BASELINES.create(name).fill(one)["sst"].values
-    np.testing.assert_array_equal(
-        np.isfinite(after), np.isfinite(one["sst"].values) | (after == after)
-    )
-    assert np.isfinite(after[np.isfinite(one["sst"].values)]).all()
+    seen = np.isfinite(one["sst"].values)
+    np.testing.assert_array_equal(after[seen], one["sst"].values[seen])
+    np.testing.assert_array_equal(np.isfinite(after), seen)  # the only frame is the whole domain
+    everywhere = xr.ones_like(one["sst"], dtype=bool)
+    assert np.isfinite(BASELINES.create(name).fill(one, where=everywhere)["sst"].values).all()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -266,7 +267,31 @@ def test_no_baseline_imports_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_another_grid_is_filled_lazily_too(gappy: xr.Dataset) -> None:
+    pooled = BASELINES.create("linear", statistics="variable").fit(gappy)
+    part = gappy.isel(lat=slice(3, None))
+    with dask.config.set(scheduler=_refuse):
+        lazy = pooled.fill(part.chunk(time=5))
+    np.testing.assert_allclose(lazy["sst"].values, pooled.fill(part)["sst"].values, rtol=1e-6)
+
+
 def test_tuning_prefers_what_is_better_and_is_seeded(gappy: xr.Dataset) -> None:
+    """Noise with no tie between cells is guessed best by many neighbours, a slope by few."""
+    rng = np.random.default_rng(0)
+    noise, slope = gappy.copy(deep=True), gappy.copy(deep=True)
+    holes = rng.random(gappy["sst"].shape) < 0.3
+    y, x = np.mgrid[0:20, 0:24]
+    noise["sst"].values[:] = np.where(holes, np.nan, rng.standard_normal(holes.shape))
+    tilts = rng.standard_normal((12, 2, 1, 1)) * 5
+    slope["sst"].values[:] = np.where(holes, np.nan, tilts[:, 0] * y + tilts[:, 1] * x)
+    many, few = (
+        BASELINES.create("inverse_distance", statistics="variable")
+        .fit(ds)
+        .fitted.methods[0]
+        .settings
+        for ds in (noise, slope)
+    )
+    assert many["neighbors"] > few["neighbors"] or many["power"] < few["power"]
     a, b = (BASELINES.create("inverse_distance", seed=3).fit(gappy).fitted for _ in range(2))
     assert a.methods[0].settings == b.methods[0].settings
     assert a.statistics.kind == b.statistics.kind

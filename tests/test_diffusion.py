@@ -1,15 +1,18 @@
 """The whole route with a network trained for a few steps: what must hold whatever it learned."""
 
+import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import xarray as xr
+from safetensors import safe_open
 
 import xdiffimpute as xdi
 from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.exceptions import CompatibilityError, ImputeError, NotFittedError
+from xdiffimpute.masks import MASKS
 from xdiffimpute.reconstruction import Filler
 from xdiffimpute.samplers import SAMPLERS
 
@@ -62,7 +65,9 @@ def test_observed_exact_gaps_filled_land_left(fitted):
     assert f"filled by diffusion, standard, {imputer.fitted.sampler}" in filled.attrs["history"]
 
 
-def test_lazy_until_asked_and_the_same_under_any_chunks(fitted, no_compute):
+def test_lazy_until_asked_and_the_same_under_any_chunks(fitted, no_compute, monkeypatch):
+    """Also with several segments, whose windows reach into one another."""
+    monkeypatch.setattr("xdiffimpute.reconstruction.SEGMENT_FRAMES", 7)
     ds, imputer = fitted
     eager = imputer.fill(ds)
     for chunks in ({"time": 5}, {"time": 1, "lat": 5}, {"time": -1, "lon": 7}):
@@ -156,6 +161,93 @@ def test_withheld_cells_never_reach_training(fitted):
     )
     first, second = imputer.fitted.denoiser, again.fitted.denoiser
     assert first.prior.equal(second.prior) and first._springs.equal(second._springs)
+    assert again.fitted.history.loss == imputer.fitted.history.loss
+
+
+def test_small_data_are_read_once():
+    ds, reads = make(), []
+
+    def read(values):
+        if values.size:
+            reads.append(values.shape)
+        return values
+
+    lazy = ds.chunk(time=6).map(
+        lambda v: v.copy(data=v.data.map_blocks(read, dtype=v.dtype, meta=v.data._meta))
+    )
+    fit(lazy, steps=1)
+    assert reads == [(6, 12, 16)] * 4
+
+
+def test_segments_do_not_show(fitted, monkeypatch):
+    """Windows that reach over the end of a segment are the same from both sides."""
+    ds, imputer = fitted
+    whole = imputer.fill(ds)
+    monkeypatch.setattr("xdiffimpute.reconstruction.SEGMENT_FRAMES", 5)
+    xr.testing.assert_allclose(imputer.fill(ds), whole, rtol=1e-5, atol=1e-5)
+
+
+def test_cells_that_are_never_queried_stay_missing():
+    """Split by single pixels, a block's centre is never queried: Figure 1's failure."""
+    rng = np.random.default_rng(0)
+    pattern = MASKS.create("block", grid=(3, 3), kept=5)
+    seen = pattern(np.ones((1, 40, 24, 24), dtype=bool), rng)[0]
+    ds = xr.Dataset({"a": (("time", "lat", "lon"), np.where(seen, rng.random(seen.shape), np.nan))})
+    ds = ds.assign_coords(lat=np.arange(24.0), lon=np.arange(24.0))
+    imputer = fit(ds, partition="pixel", window=1, steps=1)
+    unreachable = imputer.fitted.unreachable[0]
+    assert unreachable.any() and not unreachable.all()
+    filled = imputer.fill(ds)
+    assert np.isnan(filled["a"].values[0][unreachable & ~seen[0]]).all()
+    assert (filled["a_imputation_flag"].values[0][unreachable & ~seen[0]] == 2).all()
+    assert np.isfinite(filled["a"].values[0][~unreachable]).all()
+    everywhere = xr.DataArray(np.ones((24, 24), bool), dims=("lat", "lon"))
+    assert np.isfinite(imputer.fill(ds, where=everywhere)["a"]).all()
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("value, message", [(-999.0, "fill values: -999"), (np.inf, "infinite")])
+def test_bad_values_are_found_when_filling(fitted, lazy, value, message):
+    ds, imputer = fitted
+    bad = ds.copy(deep=True)
+    bad["sst"].values[3, 4] = value
+    with pytest.raises(ImputeError, match=message):
+        imputer.fill(bad.chunk(time=6) if lazy else bad).compute()
+
+
+def test_score_of_data_whose_frames_were_empty_in_the_fit():
+    """A frame of which nothing was withheld does not make other data look like those of the fit."""
+    ds, other = make(frames=160), make(frames=160, offset=1.0, seed=5)
+    empty = np.arange(160) % 3 == 0
+    ds, other = (
+        d.assign(sst=d["sst"].where(~xr.DataArray(empty, dims="time"))) for d in (ds, other)
+    )
+    imputer = fit(ds, steps=1)
+    assert not imputer.fitted.withheld.masks.any(axis=(1, 2, 3)).all()
+    skill = imputer.score(other)["sst"]
+    assert (skill.sel(metric="cells") > 0).all() and np.isfinite(skill.sel(metric="rmse")).all()
+
+
+def test_a_curvilinear_grid_travels_as_arrays(tmp_path):
+    ds = make().drop_vars(["lat", "lon"]).rename(lat="y", lon="x")
+    y, x = np.meshgrid(np.arange(12.0), np.arange(16.0), indexing="ij")
+    about = {"lat": ("latitude", "degrees_north"), "lon": ("longitude", "degrees_east")}
+    places = {"lat": 40 + y + 0.1 * x, "lon": x - 0.1 * y}
+    ds = ds.assign_coords(
+        {
+            n: (("y", "x"), v, {"standard_name": about[n][0], "units": about[n][1]})
+            for n, v in places.items()
+        }
+    )
+    imputer = fit(ds, steps=1, y="y", x="x")
+    imputer.save(tmp_path / "m.imputer")
+    with safe_open(tmp_path / "m.imputer", framework="numpy") as store:
+        assert json.loads(store.metadata()["config"])["spec"]["grid"]["latitude"] is None
+    again = xdi.load(tmp_path / "m.imputer")
+    assert again.fitted.spec.grid == imputer.fitted.spec.grid
+    xr.testing.assert_identical(
+        again.fill(ds)["sst"].drop_attrs(), imputer.fill(ds)["sst"].drop_attrs()
+    )
 
 
 def test_score_uses_the_withheld_cells_and_compares(fitted):
@@ -231,7 +323,7 @@ def test_wrong_use_is_explained(fitted):
         DiffusionImputer(epochs=3)
     with pytest.raises(ImputeError, match="members is the number of contexts"):
         imputer.fill(ds, members=0)
-    with pytest.raises(ImputeError, match="steps=0 must be at least 1"):
+    with pytest.raises(ImputeError, match="steps=0 must be a whole number of 1 or more"):
         fit(ds, steps=0)
     assert "not fitted" in repr(DiffusionImputer()) and "3 steps" in repr(imputer)
 

@@ -117,6 +117,26 @@ def test_the_simulation_is_feasible_and_noise_is_not():
     assert each.dims == ("sample",)
 
 
+@pytest.mark.parametrize("name", ["u", "v", "h"])
+@pytest.mark.parametrize("still", [True, False])
+def test_feasibility_sees_noise_from_cell_to_cell(name, still):
+    """Also a chequerboard that does not change in time, which central differences would miss."""
+    ds = DATASETS.create("shallow_water", samples=1, shape=(16, 16), frames=6).open()
+    board = (-1.0) ** np.add.outer(np.arange(16), np.arange(16))
+    beat = np.ones(6) if still else (-1.0) ** np.arange(6)
+    noise = 0.02 * float(ds[name].std()) * np.multiply.outer(beat, board)
+    noisy = ds.assign({name: ds[name] + xr.DataArray(noise, dims=("time", "y", "x"))})
+    metric = METRICS.create("feasibility")
+    clean, noisy = (float(metric(each, ds)["feasibility"]) for each in (ds, noisy))
+    assert noisy > 10 * clean
+
+
+def test_feasibility_of_a_fill_with_holes_is_not_a_number():
+    ds = DATASETS.create("shallow_water", samples=1, shape=(8, 8), frames=4).open()
+    holes = ds.assign(h=ds["h"].where(ds["x"] > 1e5))
+    assert np.isnan(float(METRICS.create("feasibility")(holes, ds)["feasibility"]))
+
+
 def test_feasibility_says_what_it_needs():
     ds = DATASETS.create("shallow_water", samples=1, shape=(8, 8), frames=3).open()
     metric = METRICS.create("feasibility")
@@ -136,6 +156,22 @@ def test_propagation_of_the_true_start_is_the_true_sequence():
     assert float(metric(wrong, ds)["propagation"]) == pytest.approx(0.25, rel=1e-3)
     with pytest.raises(DataError, match=r"\['u'\] are missing"):
         metric(ds, ds.drop_vars("u"))
+
+
+def test_cells_left_empty_are_not_passed_over():
+    rng = np.random.default_rng(0)
+    truth = xr.Dataset({"a": (("time", "y", "x"), rng.standard_normal((4, 6, 6)))})
+    truth["a"][:, 0, 0] = np.nan  # land
+    filled = truth.assign(a=truth["a"] + 1)
+    assert float(METRICS.create("rmse")(filled, truth)["a"]) == pytest.approx(1.0)
+    holed = filled.assign(a=filled["a"].where(filled["time"] != 2))
+    for name in ("rmse", "mae", "mse", "bias"):
+        metric = METRICS.create(name)
+        assert np.isnan(float(metric(holed, truth)["a"]))
+        each = metric(holed, truth, dim=("y", "x"))["a"]
+        assert each.isnull().values.tolist() == [False, False, True, False]
+        asked = metric(holed, truth, where=holed["a"].notnull())
+        assert np.isfinite(float(asked["a"]))
 
 
 def test_no_variable_in_common(pair):

@@ -44,6 +44,24 @@ def test_close_to_the_conditional_mean_and_repeatable(name, case):
     assert torch.equal(out.mean, run(name, case).mean)
 
 
+def test_members_are_batched_as_far_as_memory_should_hold(case, monkeypatch):
+    """The estimate is the same whatever the size of the batches, and none is larger than asked."""
+    whole, sizes = run("ensemble", case, members=7), []
+    forward = Oracle.forward
+
+    def counted(self, x_t, *rest):
+        sizes.append(len(x_t))
+        return forward(self, x_t, *rest)
+
+    monkeypatch.setattr(Oracle, "forward", counted)
+    limit = 3 * case[0].size
+    monkeypatch.setattr("xdiffimpute.imputation.CELLS_AT_ONCE", (limit, limit))
+    parts = run("ensemble", case, members=7)
+    assert sizes == [72, 72, 24]
+    torch.testing.assert_close(parts.mean, whole.mean, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(parts.variance, whole.variance, rtol=1e-5, atol=1e-6)
+
+
 def test_single_pass_is_exact_with_the_exact_denoiser(case):
     np.testing.assert_allclose(run("single_pass", case).mean.numpy(), case[2], atol=1e-2)
 

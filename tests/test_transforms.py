@@ -195,6 +195,21 @@ def test_large_offsets_and_constant_channels():
         np.testing.assert_allclose(back, packed.values[0], rtol=2e-7)
 
 
+def test_the_mean_of_a_logarithm_with_doubt_is_above_its_median():
+    rng = np.random.default_rng(0)
+    rain = np.exp(rng.normal(1.0, 0.8, size=(1, 4000, 1, 2, 2)))
+    clock = clock_of(4000)
+    found = Statistics.fit(pack(rain), clock, kind="variable", log=[True])
+    regressors = clock.regressors(())[:1]
+    nothing = np.zeros((1, 1, 2, 2), dtype=np.float32)
+    median = found.inverse(nothing, regressors)
+    mean = found.inverse(nothing, regressors, spread=np.ones_like(nothing))
+    assert median.mean() == pytest.approx(np.median(rain), rel=0.05)
+    assert mean.mean() == pytest.approx(rain.mean(), rel=0.05)
+    wild = found.inverse(nothing, regressors, spread=np.full_like(nothing, 50.0))
+    assert wild.max() < 5 * rain.mean()
+
+
 def test_the_logarithm_tames_skew_and_never_goes_below_zero():
     rng = np.random.default_rng(0)
     rain = rng.gamma(0.3, 5.0, size=(1, 200, 1, 6, 6))

@@ -86,7 +86,7 @@ class _Impute(ABC, Generic[X]):
             How the network learns: ``"standard"``, the settings of ``"paper"``, or a method that
             it compares with, such as ``"miss_diff"``; see ``xdiffimpute list methods``.
         backbone : str
-            ``"unet"`` or ``"fno"``.
+            ``"unet"``, ``"karras_unet"`` or ``"fno"``.
         statistics : {"auto", "variable", "cell", "seasonal"}
             The climatology that anomalies are taken from; observed cells only.
         log : sequence of str

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ._typing import BoolArray
 from .baselines import Baseline
 from .exposure import exposure
 from .fields import FieldSpec
 from .partition import Partition
 from .quantities import dequantify
-from .recognition import resolve
 from .scoring import score
-from .survey import sample_masks
+from .splitting import find_partition
+from .survey import observed_share, sample_masks
+from .tiling import default_window
 from .validation import check_dataset, check_values
 from .withholding import withhold
 
@@ -57,11 +57,11 @@ def exposure_map(
     spec = FieldSpec.from_dataset(plain, **options)
     check_dataset(plain, spec)
     packed = spec.pack(plain)
-    width = min(packed.sizes["time"], window or 5)
-    masks = sample_masks(packed, width)
-    seen: BoolArray = np.any(masks, axis=(0, 1))
-    chosen, _ = resolve(partition, masks, seen)
-    found = exposure(chosen, masks, seen, np.random.default_rng(seed), width)
+    width = min(packed.sizes["time"], window or default_window(packed.sizes["time"]))
+    masks, share = sample_masks(packed, width), observed_share(packed)
+    chosen, _ = find_partition(partition, masks, share > 0)
+    rng = np.random.default_rng(seed)
+    found = exposure(chosen, masks, share > 0, rng, width, share=share)
     if found.message is not None:
         warnings.warn(found.message, UserWarning, stacklevel=3)
     maps = spec.unpack(
@@ -114,9 +114,8 @@ def score_baseline(
     spec = FieldSpec.from_dataset(plain, **baseline.layout)
     check_dataset(plain, spec)
     packed = spec.pack(plain)
-    check_values(packed, spec, for_fit=True)
+    share = check_values(packed, spec, for_fit=True)
     masks = sample_masks(packed, min(window, packed.sizes["time"]))
-    seen: BoolArray = np.any(masks, axis=(0, 1))
-    partition, _ = resolve("auto", masks, seen)
+    partition, _ = find_partition("auto", masks, share > 0)
     withheld = withhold(packed, spec.clock(plain), partition, window=window, seed=seed)
     return score(baseline, plain, spec, withheld)

@@ -83,6 +83,7 @@ def assemble(
         if source.encoding.get("dtype") is not None:
             filled = _within_packing(filled, source.encoding)
         out = source.fillna(filled).transpose(*source.dims).astype(source.dtype)
+        out = _chunked_like(out, source)
         out.attrs, out.encoding = dict(source.attrs), dict(source.encoding)
         flag = _flag(source, out, ds.get(f"{name}_imputation_flag"))
         companions = {f"{name}_imputation_flag": _describe_flag(flag, source, name)}
@@ -94,6 +95,7 @@ def assemble(
             } | companions
         listed = [*str(source.attrs.get("ancillary_variables", "")).split(), *companions]
         out.attrs["ancillary_variables"] = " ".join(dict.fromkeys(listed))
+        companions = {n: _chunked_like(field, source) for n, field in companions.items()}
         new |= {name: out, **companions}
     result = ds.assign({name: field.variable for name, field in new.items()})
     result.attrs = dict(ds.attrs)
@@ -101,6 +103,15 @@ def assemble(
     line += f"{', '.join(estimates)} filled by {method}"
     result.attrs["history"] = "\n".join(filter(None, [line, str(ds.attrs.get("history", ""))]))
     return result
+
+
+def _chunked_like(field: xr.DataArray, source: xr.DataArray) -> xr.DataArray:
+    """In the chunks of the source, which its encoding may name, and not in those of the fill."""
+    if source.chunks is None or field.chunks == source.chunks:
+        return field
+    again = field.chunk(dict(zip(source.dims, source.chunks, strict=True)))
+    again.encoding = field.encoding
+    return again
 
 
 def _earlier_error(ds: xr.Dataset, name: str) -> xr.DataArray | float:

@@ -164,8 +164,8 @@ class Fitted:
     statistics: Statistics
     methods: tuple[FrameMethod, ...]
 
-    def layout_of(self, ds: xr.Dataset) -> tuple[xr.DataArray, FieldSpec, BoolArray]:
-        """The data packed, their layout, and the cells to fill."""
+    def layout_of(self, ds: xr.Dataset) -> tuple[xr.DataArray, FieldSpec, BoolArray | xr.DataArray]:
+        """The data packed, their layout, and the cells to fill, lazily on another grid."""
         self.spec.check(ds)
         packed = self.spec.pack(ds)
         if self.spec.same_grid(ds):
@@ -176,8 +176,7 @@ class Fitted:
                 f"{self.spec.shape} cells, and these data are on another; fit it on these data, "
                 "or with statistics='variable'"
             )
-        domain = np.asarray(packed.notnull().any(("series", "time")).values)
-        return packed, self.spec.moved_to(ds), domain
+        return packed, self.spec.moved_to(ds), packed.notnull().any(("series", "time"))
 
     def filler(self, spec: FieldSpec, clock: Clock, domain: BoolArray) -> Filler:
         """What fills the cells of ``domain`` at the times of a clock."""

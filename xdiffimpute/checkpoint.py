@@ -22,7 +22,7 @@ from .exceptions import CheckpointError
 __all__ = ["FORMAT", "VERSION", "read", "write"]
 
 FORMAT = "xdiffimpute-imputer"
-VERSION = 2
+VERSION = 3
 
 
 def write(
@@ -46,9 +46,9 @@ def write(
     path = Path(path)
     header = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config)}
     tensors = {name: np.ascontiguousarray(_plain(array)) for name, array in arrays.items()}
-    data = save(tensors, metadata=header)
     temporary: str | None = None
     try:
+        data = save(tensors, metadata=header)
         with tempfile.NamedTemporaryFile(
             dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as f:
@@ -58,11 +58,12 @@ def write(
             os.fsync(f.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+        why = getattr(error, "strerror", None) or error
         raise CheckpointError(
-            f"cannot write the imputer to {str(path)!r}: {error.strerror or error}; "
+            f"cannot write the imputer to {str(path)!r}: {why}; "
             "give a path in an existing folder with free space"
         ) from error
 

@@ -27,7 +27,7 @@ class Coordinates:
         Number of channels, F.
     """
 
-    count = 6
+    count = 7
 
     def __init__(self, spec: FieldSpec, clock: Clock, *, like: FieldSpec | None = None) -> None:
         space = _positions(spec)
@@ -36,7 +36,8 @@ class Coordinates:
         spread = scaled.std(axis=(1, 2), keepdims=True)
         self.space = (space - centre) / np.where(spread > 1e-6, spread, 1.0)
         year, day = 2 * np.pi * clock.year_phase, 2 * np.pi * clock.day_phase
-        self.time = np.stack([np.sin(year), np.cos(year), np.sin(day)]).astype(np.float32)
+        self.time = np.stack([np.sin(year), np.cos(year), np.sin(day), np.cos(day)])
+        self.time = self.time.astype(np.float32)
 
     def __call__(self, frames: slice, y: IntArray, x: IntArray) -> FloatArray:
         """Channels of one window, shape (F, T, h, w); ``y`` and ``x`` are cell indices."""
@@ -44,7 +45,7 @@ class Coordinates:
         time = self.time[:, frames, None, None]
         t, (h, w) = time.shape[1], space.shape[-2:]
         return np.concatenate(
-            [np.broadcast_to(space, (3, t, h, w)), np.broadcast_to(time, (3, t, h, w))]
+            [np.broadcast_to(part, (len(part), t, h, w)) for part in (space, time)]
         )
 
 

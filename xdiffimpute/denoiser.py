@@ -63,6 +63,9 @@ class Denoiser(nn.Module):
     queried : bool
         Whether the backbone also sees the noisy values of the query, and where it is, as in
         diffusion probabilistic fields (Algorithm 2).
+    likelihood : bool
+        Whether the objective has the likelihood that trains the variance; without it the loss of
+        Eq. 1 is all there is, and the variance is one constant a channel.
 
     Raises
     ------
@@ -87,6 +90,7 @@ class Denoiser(nn.Module):
         guesses: bool = True,
         target: Target = "data",
         queried: bool = False,
+        likelihood: bool = True,
     ) -> None:
         super().__init__()
         if target not in get_args(Target):
@@ -97,6 +101,7 @@ class Denoiser(nn.Module):
         self.periodic = periodic
         self.near_zero = near_zero
         self.guesses, self.target, self.queried = guesses, target, queried
+        self.likelihood = likelihood
         count = len(GUESSES) if guesses else 0
         self.outputs = (1 + count if guesses else 0, 1, 1)
         self.register_buffer("prior", torch.zeros(self.outputs[0], channels))
@@ -123,6 +128,7 @@ class Denoiser(nn.Module):
             "guesses": self.guesses,
             "target": self.target,
             "queried": self.queried,
+            "likelihood": self.likelihood,
         }
 
     @classmethod
@@ -258,7 +264,8 @@ class Denoiser(nn.Module):
     def sample_time(self, size: int, generator: torch.Generator, device: Any) -> Tensor:
         """Diffusion times of a training batch, shape (size,)."""
         draw = torch.rand(2, size, generator=generator, device=device)
-        return torch.where(draw[0] < self.near_zero, torch.full_like(draw[1], DELTA), draw[1])
+        uniform = draw[1].clamp(min=DELTA)  # at t = 0 there is no noise to match
+        return torch.where(draw[0] < self.near_zero, torch.full_like(uniform, DELTA), uniform)
 
     def loss(
         self,
@@ -290,7 +297,7 @@ class Denoiser(nn.Module):
         Returns
         -------
         objective : Tensor
-            What to differentiate: the loss plus the likelihood of the variance.
+            What to differentiate: the loss, plus the likelihood of the variance if asked for.
         loss : Tensor
             The loss of Eq. 1 divided by the number of queried cells, detached.
         """
@@ -304,6 +311,8 @@ class Denoiser(nn.Module):
             alpha, sigma = self._levels(t)
             weight = (alpha / sigma).square()
         loss = (weight * error * query).sum() / cells
+        if not self.likelihood:
+            return loss, loss.detach()
         likelihood = prediction.variance.log() + error.detach() / prediction.variance
         objective = loss + 0.05 * (likelihood * query).sum() / cells
         return objective, loss.detach()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from inspect import signature
 from typing import Any, Self
@@ -27,7 +28,8 @@ from .quantities import dequantify, requantify
 from .reconstruction import Filler, reconstruct
 from .samplers import SAMPLERS, Sampler
 from .scoring import describe, score, skill_lines
-from .validation import check_dataset
+from .streaming import POOL_BYTES
+from .validation import check_dataset, check_values
 from .withholding import withhold
 
 __all__ = ["DiffusionImputer"]
@@ -41,8 +43,9 @@ class DiffusionImputer(Imputer):
     Parameters
     ----------
     **options
-        As of :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.fit`; and ``backbone``,
-        ``schedule`` and ``training`` (a mapping of :class:`xdiffimpute.training.Training`).
+        As of :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.fit`; and ``schedule``,
+        ``training`` (a mapping of :class:`xdiffimpute.training.Training`) and ``summary``
+        (whether a fit ends with a table of its skill, which takes seconds to minutes).
 
     References
     ----------
@@ -104,8 +107,10 @@ class DiffusionImputer(Imputer):
         """
         if options:
             self.options = replace(self.options, **options)
-        plain, _ = dequantify(ds)
+        plain = _resident(dequantify(ds)[0], self.options.variables)
         self._fitted = fit_network(plain, self.options)
+        if not self.options.summary:
+            return self
         skill = self.score(plain)
         self._fitted.skill = skill.to_dict()
         table = describe(skill)
@@ -152,8 +157,12 @@ class DiffusionImputer(Imputer):
         fitted.check_clock(fitted.spec.clock(plain))
         spec = self._spec_of(plain)
         packed = fitted.spec.pack(plain)
-        if packed.chunks is None and bool(packed.notnull().all()):
-            return ds
+        if packed.chunks is None:
+            if bool(packed.notnull().all()):
+                return ds
+            check_values(packed, fitted.spec, for_fit=False)
+        if seed is not None and seed < 0:
+            raise ImputeError(f"seed={seed!r} must be a whole number of 0 or more")
         name, run = self._sampler(sampler, members)
         filler = self._filler(plain, spec, name, run, fitted.seed if seed is None else seed)
         mean, error = reconstruct(filler, packed, progress=progress)
@@ -224,7 +233,7 @@ class DiffusionImputer(Imputer):
             window=min(fitted.window, frames),
             tile=(min(fitted.tile[0], spec.shape[0]), min(fitted.tile[1], spec.shape[1])),
             periodic=spec.periodic,
-            inflation=fitted.inflation.get(name, np.ones(len(spec.channels))),
+            inflation=fitted.inflation_of(name),
             density=fitted.density,
             seed=seed,
         )
@@ -246,7 +255,10 @@ class DiffusionImputer(Imputer):
         plain, _ = dequantify(ds)
         fitted = self.fitted
         fitted.spec.check(plain)
+        check_dataset(plain, fitted.spec)
         packed, clock = fitted.spec.pack(plain), fitted.spec.clock(plain)
+        fitted.check_clock(clock)
+        check_values(packed, fitted.spec, for_fit=False)
         withheld = None
         if fitted.spec.same_grid(plain):
             withheld = fitted.withheld.matched(packed, clock.labels)
@@ -306,3 +318,12 @@ class DiffusionImputer(Imputer):
         if not fitted.skill:
             return head
         return f"{head}\n{skill_lines(xr.Dataset.from_dict(fitted.skill))}"
+
+
+def _resident(ds: xr.Dataset, variables: Sequence[str] | None) -> xr.Dataset:
+    """Data that the training would hold in memory anyway are read once, not once a look."""
+    names = list(ds.data_vars if variables is None else variables)
+    if not set(names) <= set(ds.data_vars) or all(ds[n].chunks is None for n in names):
+        return ds
+    size = sum(ds[n].size * max(4, ds[n].dtype.itemsize) for n in names)
+    return ds[names].compute() if size <= POOL_BYTES else ds

@@ -67,6 +67,7 @@ def exposure(
     rng: np.random.Generator,
     window: int,
     splits: int = 256,
+    share: FloatArray | None = None,
 ) -> Exposure:
     """Estimate the query exposure of a data set under a partition.
 
@@ -83,6 +84,8 @@ def exposure(
         Frames of a training sample.
     splits : int
         Samples to split; fewer where frames are very large.
+    share : float array, shape (C, H, W), optional
+        How often each cell is observed, if ``masks`` are only a part of the data.
 
     Returns
     -------
@@ -118,7 +121,7 @@ def exposure(
         )
     window = min(window, masks.shape[1])
     counts = _Counts.of(partition, masks, domain, rng, window, splits)
-    by_cell = counts.by_cell(masks.mean(axis=(0, 1)), domain)
+    by_cell = counts.by_cell(masks.mean(axis=(0, 1)) if share is None else share, domain)
     by_depth, overall = counts.by_depth()
     if overall > 0:
         by_depth = by_depth / overall

@@ -23,6 +23,7 @@ from .withholding import Withheld
 __all__ = ["Fitted"]
 
 FASTER = 1.5
+ON_BOTH = ("latitude", "longitude")  # of a curvilinear grid
 
 
 @dataclass
@@ -52,6 +53,8 @@ class Fitted:
     withheld : Withheld
     seed : int
     history : History
+    unreachable : bool array, shape (C, H, W)
+        Cells of zero query exposure, whose fill would be arbitrary (Theorem 1).
     step : float, optional
         Days from frame to frame.
     skill : dict
@@ -72,14 +75,22 @@ class Fitted:
     withheld: Withheld
     seed: int
     history: History
+    unreachable: BoolArray
     step: float | None = None
     skill: dict[str, Any] = field(default_factory=dict)
 
     def domain(self) -> BoolArray:
-        """Cells observed at least once in the data of the fit, shape (C, H, W)."""
-        seen = np.array(self.statistics.domain, dtype=bool)
-        held = self.withheld
-        return seen | held.masks.any(axis=0) | held.cells_of_whole.any(axis=0)
+        """Cells that the data of the fit taught something about, shape (C, H, W)."""
+        return ~self.unreachable
+
+    def inflation_of(self, sampler: str) -> FloatArray:
+        """The factor of a sampler's standard error, shape (C,).
+
+        Of one that was not judged: of the one whose variance it takes over, the ensemble, or of
+        whichever was judged.
+        """
+        judged = self.inflation
+        return judged.get(sampler, judged.get("ensemble", next(iter(judged.values()))))
 
     def check_clock(self, clock: Clock) -> None:
         """Refuse times that the fit says nothing about.
@@ -110,13 +121,19 @@ class Fitted:
         tensors: dict[str, AnyArray] = {f"statistics.{k}": v for k, v in arrays.items()}
         for name, value in self.denoiser.state_dict().items():
             tensors[f"denoiser.{name}"] = value.detach().cpu().numpy()
+        tensors["unreachable"] = self.unreachable
         tensors |= {f"withheld.{k}": v for k, v in self.withheld.to_arrays().items()}
         if self.partition.library is not None:
             tensors["library"] = np.packbits(self.partition.library)
             tensors["library_shape"] = np.array(self.partition.library.shape)
+        spec = self.spec.to_dict()
+        for name in ON_BOTH:  # as text they would outgrow the header of the file
+            if isinstance(spec["grid"][name], list):
+                tensors[f"grid.{name}"] = np.asarray(spec["grid"][name])
+                spec["grid"][name] = None
         config = {
             "method": self.method,
-            "spec": self.spec.to_dict(),
+            "spec": spec,
             "statistics": small,
             "partition": self.partition.to_dict(),
             "reason": self.reason,
@@ -138,6 +155,7 @@ class Fitted:
     def load(cls, path: str | os.PathLike[str]) -> Fitted:
         """Read what :meth:`save` wrote, onto the CPU."""
         tensors, config = read(path)
+        config["spec"]["grid"] |= _below(tensors, "grid.")
         denoiser = Denoiser.from_dict(config["denoiser"])
         state = {k: torch.from_numpy(v) for k, v in _below(tensors, "denoiser.").items()}
         denoiser.load_state_dict(state)
@@ -162,6 +180,7 @@ class Fitted:
             withheld=Withheld.from_arrays(_below(tensors, "withheld.")),
             seed=config["seed"],
             history=History(**config["history"]),
+            unreachable=tensors["unreachable"].astype(bool),
             step=config["step"],
             skill=config["skill"],
         )

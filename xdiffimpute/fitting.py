@@ -12,10 +12,11 @@ import numpy as np
 import torch
 import xarray as xr
 
+from .backbones import BACKBONES
 from .calendar import Clock
 from .coordinates import Coordinates
 from .denoiser import Denoiser
-from .exceptions import DataError, ImputeError
+from .exceptions import DataError, ImputeError, UnknownNameError
 from .fields import FieldSpec
 from .first_guess import GUESSES
 from .fitted import Fitted
@@ -39,7 +40,6 @@ __all__ = ["Options", "fit_network"]
 log = logging.getLogger("xdiffimpute")
 
 DEFAULT_TIME = "10min"
-SPLITS_FOR_DENSITY = 64
 GUESS_BATCHES = 12
 GUESS_PASSES = 20
 REHEARSAL = 7919
@@ -70,6 +70,7 @@ class Options:
     backbone: str = "unet"
     schedule: str = "vp"
     training: Mapping[str, Any] = field(default_factory=dict)
+    summary: bool = True
 
     def settings(self) -> Training:
         """The settings of the optimisation.
@@ -79,8 +80,15 @@ class Options:
         ImputeError
             If a limit is not positive.
         """
-        if self.steps is not None and self.steps < 1:
-            raise ImputeError(f"steps={self.steps} must be at least 1, such as steps=2000")
+        if self.steps is not None and (self.steps != int(self.steps) or self.steps < 1):
+            raise ImputeError(
+                f"steps={self.steps} must be a whole number of 1 or more, such as steps=2000"
+            )
+        if self.seed != int(self.seed) or self.seed < 0:
+            raise ImputeError(f"seed={self.seed!r} must be a whole number of 0 or more")
+        sizes = ("auto", *BACKBONES.get(self.backbone).SIZES)
+        if self.size not in sizes:
+            raise UnknownNameError(f"size={self.size!r}: there are {', '.join(map(repr, sizes))}")
         limit = self.max_time
         if limit is None and self.steps is None:
             limit = DEFAULT_TIME
@@ -109,14 +117,14 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     )  # fmt: skip
     check_dataset(ds, spec)
     packed, clock = spec.pack(ds), spec.clock(ds)
-    check_values(packed, spec, for_fit=True)
+    share = check_values(packed, spec, for_fit=True)
     sizes = plan(
         packed.sizes["time"], spec.shape, len(spec.channels), window=options.window,
         tile=options.tile, batch=options.batch, size=options.size, device=options.device,
     )  # fmt: skip
     masks = sample_masks(packed, sizes.window)
     splitting = choose_splitting(
-        options.partition, method, masks, window=sizes.window, seed=options.seed
+        options.partition, method, masks, share, window=sizes.window, seed=options.seed
     )
     found, partition, density = splitting.found, splitting.training, splitting.density
     withheld = withhold(packed, clock, found, window=sizes.window, seed=options.seed)
@@ -156,7 +164,7 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
         method=method.name, spec=spec, statistics=statistics, partition=partition,
         reason=splitting.reason, denoiser=denoiser, window=sizes.window, tile=sizes.tile,
         sampler=sampler, density=density, inflation=inflation, withheld=withheld,
-        seed=options.seed, history=history, step=clock.step,
+        seed=options.seed, history=history, step=clock.step, unreachable=splitting.unreachable,
     )  # fmt: skip
 
 

@@ -94,7 +94,7 @@ class Grid:
         """Rebuild from :meth:`to_dict`."""
         shape = (int(saved["shape"][0]), int(saved["shape"][1]))
         y, x = (None if saved[k] is None else np.asarray(saved[k]) for k in ("y", "x"))
-        if saved["latitude"] == "outer" and y is not None and x is not None:
+        if isinstance(saved["latitude"], str) and y is not None and x is not None:
             lat, lon = _outer(y, x)
             return cls(shape, y, x, lat, lon)
         lat2, lon2 = (

@@ -19,6 +19,8 @@ from .partition import Partition
 
 __all__ = ["contexts", "gaussian", "imputation_expectation"]
 
+CELLS_AT_ONCE = (400_000, 4_000_000)  # of all members in a batch: on a CPU, on a GPU
+
 
 def contexts(
     observed: Tensor,
@@ -67,7 +69,7 @@ def imputation_expectation(
     density: float | None,
     members: int,
 ) -> Prediction:
-    """Mean over ``members`` contexts, evaluated as one batch.
+    """Mean over ``members`` contexts, evaluated in batches of as many as memory should hold.
 
     Parameters
     ----------
@@ -82,15 +84,20 @@ def imputation_expectation(
     """
     b = x.shape[0]
     context = contexts(observed, partition, rngs, density, members)
-    alpha, sigma = denoiser.schedule(torch.full((1,), DELTA))
+    alpha, sigma = (level.to(x) for level in denoiser.schedule(torch.full((1,), DELTA)))
     noise = torch.stack([gaussian((members, *x.shape[1:]), rng) for rng in rngs], dim=1)
-    noise = noise.flatten(0, 1).to(x)
-    x_delta = alpha.to(x) * x.repeat(members, 1, 1, 1, 1) + sigma.to(x) * noise
-    t = torch.full((members * b,), DELTA, device=x.device)
-    out = denoiser(x_delta, t, context, features.repeat(members, 1, 1, 1, 1))
-    means = out.mean.unflatten(0, (members, b))
-    variances = out.variance.unflatten(0, (members, b))
-    return Prediction(means.mean(dim=0), variances.mean(dim=0))
+    total: list[Tensor] = []
+    size = max(1, CELLS_AT_ONCE[x.device.type != "cpu"] // x.numel())
+    for k in range(0, members, size):
+        count = min(size, members - k)
+        x_delta = alpha * x.repeat(count, 1, 1, 1, 1)
+        x_delta += sigma * noise[k : k + count].flatten(0, 1).to(x)
+        t = torch.full((count * b,), DELTA, device=x.device)
+        part = context[k * b : (k + count) * b]
+        out = denoiser(x_delta, t, part, features.repeat(count, 1, 1, 1, 1))
+        sums = [field.unflatten(0, (count, b)).sum(dim=0) for field in out]
+        total = [a + s for a, s in zip(total, sums, strict=True)] if total else sums
+    return Prediction(total[0] / members, total[1] / members)
 
 
 def gaussian(shape: tuple[int, ...], rng: np.random.Generator) -> Tensor:

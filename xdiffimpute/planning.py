@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from .exceptions import ImputeError
+from .tiling import default_window
 
 __all__ = ["Plan", "has_bfloat16", "plan"]
 
@@ -98,7 +99,7 @@ def plan(
     _check_device(device)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if window is None:
-        window = frames if frames <= 12 else 5
+        window = default_window(frames)
     window = max(1, min(window, frames))
     h, w = shape
     if tile is None:

@@ -27,6 +27,7 @@ from .samplers import Sampler
 from .tiled import Tiled
 from .tiling import ramp, starts
 from .transforms import Statistics
+from .validation import check_block
 
 __all__ = ["Filler", "reconstruct"]
 
@@ -104,6 +105,7 @@ class Filler:
         """
         low, high = self.segment(start, stop)
         z = self.statistics.forward(np.asarray(values, np.float32), self.regressors[low:high])
+        check_block(values, z)
         total = np.zeros((2, *z.shape), dtype=np.float64)
         weight = np.zeros((z.shape[0], 1, 1, 1), dtype=np.float64)
         share = ramp(self.window, self.window // 2)[:, None, None, None]
@@ -119,7 +121,7 @@ class Filler:
         regressors = self.regressors[start:stop]
         return np.stack(
             [
-                self.statistics.inverse(mean, regressors),
+                self.statistics.inverse(mean, regressors, spread=spread),
                 self.statistics.inverse_spread(spread, mean, regressors),
             ]
         ).astype(np.float32)

@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._typing import BoolArray
-from .exposure import exposure
+from ._typing import BoolArray, FloatArray
+from .exposure import Exposure, exposure
 from .masks import MaskPattern
 from .methods import Method
 from .partition import Partition
 from .recognition import resolve
 
-__all__ = ["Splitting", "choose_splitting"]
+__all__ = ["Splitting", "choose_splitting", "find_partition"]
 
 log = logging.getLogger("xdiffimpute")
 
+SPLITS = 128
 SPLITS_FOR_DENSITY = 64
 
 
@@ -34,18 +35,51 @@ class Splitting:
     reason : str
     density : float
         Share of all cells that a dense training context holds (Appendix H.5).
+    unreachable : bool array, shape (C, H, W)
+        Cells that the data's pattern never queries (Principle 1), or that are never observed.
     """
 
     found: Partition
     training: Partition
     reason: str
     density: float
+    unreachable: BoolArray
+
+
+def find_partition(
+    asked: str | MaskPattern | Partition, masks: BoolArray, seen: BoolArray
+) -> tuple[Partition, str]:
+    """The data's own pattern, or the one that was asked for, and why.
+
+    Parameters
+    ----------
+    asked : str, MaskPattern or Partition
+        As for :func:`xdiffimpute.recognition.resolve`.
+    masks : bool array, shape (S, N, C, H, W)
+        True where observed.
+    seen : bool array, shape (C, H, W)
+        Cells that are observed at least once.
+
+    Returns
+    -------
+    Partition
+    str
+
+    Raises
+    ------
+    ImputeError
+        If the pattern cannot split these data.
+    """
+    found, reason = resolve(asked, masks, seen)
+    found.pattern.check(masks)
+    return _with_empty_frames(found, masks), reason
 
 
 def choose_splitting(
     asked: str | MaskPattern | Partition,
     method: Method,
     masks: BoolArray,
+    share: FloatArray,
     *,
     window: int,
     seed: int,
@@ -60,6 +94,8 @@ def choose_splitting(
     method : Method
     masks : bool array, shape (S, N, C, H, W)
         True where observed.
+    share : float array, shape (C, H, W)
+        How often each cell is observed, in all frames.
     window : int
     seed : int
 
@@ -72,14 +108,18 @@ def choose_splitting(
     ImputeError
         If the pattern cannot split these data.
     """
-    seen: BoolArray = np.any(masks, axis=(0, 1))
-    found, reason = resolve(asked, masks, seen)
-    found.pattern.check(masks)
-    found = _with_empty_frames(found, masks)
+    found, reason = find_partition(asked, masks, share > 0)
     training = found if isinstance(asked, Partition) else method.partition(found)
     log.info("method: %s; partition: %s", method.name, reason)
-    _warn_of_exposure(training, masks, seen, window, seed)
-    return Splitting(found, training, reason, _density(training, masks, window, seed))
+
+    def exposed(partition: Partition) -> Exposure:
+        rng = np.random.default_rng(seed)
+        return exposure(partition, masks, share > 0, rng, window, splits=SPLITS, share=share)
+
+    natural = exposed(found)
+    _warn_of_exposure(natural if training is found else exposed(training), share > 0)
+    density = _density(training, masks, window, seed)
+    return Splitting(found, training, reason, density, natural.zero)
 
 
 def _density(partition: Partition, masks: BoolArray, window: int, seed: int) -> float:
@@ -110,10 +150,7 @@ def _with_empty_frames(partition: Partition, masks: BoolArray) -> Partition:
     return replace(partition, empty=float(np.clip(empty, 0.05, 0.25)))
 
 
-def _warn_of_exposure(
-    partition: Partition, masks: BoolArray, seen: BoolArray, window: int, seed: int
-) -> None:
-    found = exposure(partition, masks, seen, np.random.default_rng(seed), window, splits=32)
+def _warn_of_exposure(found: Exposure, seen: BoolArray) -> None:
     if found.message is not None:
         reachable = bool((found.zero & seen).any()) or found.missing_share > 0
         log.log(logging.WARNING if reachable else logging.INFO, "%s", found.message)

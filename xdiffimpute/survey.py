@@ -6,12 +6,27 @@ import dask
 import numpy as np
 import xarray as xr
 
-from ._typing import BoolArray, IntArray
+from ._typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["sample_masks"]
+__all__ = ["observed_share", "sample_masks"]
 
 MASK_FRAMES = 256
 MASK_BYTES = 128 * 2**20
+
+
+def observed_share(packed: xr.DataArray) -> FloatArray:
+    """How often each cell is observed, in one pass over all frames.
+
+    Parameters
+    ----------
+    packed : DataArray, dims (series, time, channel, y, x)
+
+    Returns
+    -------
+    float array, shape (C, H, W)
+    """
+    share = packed.notnull().mean(("series", "time")).transpose("channel", "y", "x")
+    return np.asarray(share.values, dtype=np.float64)
 
 
 def sample_masks(packed: xr.DataArray, window: int) -> BoolArray:

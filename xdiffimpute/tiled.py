@@ -79,34 +79,27 @@ class Tiled:
                 x_t, t, context, features, periodic=self.periodic and self.denoiser.periodic
             )
             return prediction
-        fields = [
-            self._field(*(part[None] for part in sample))
-            for sample in zip(x_t, t, context, features, strict=True)
-        ]
-        return Prediction(*(torch.cat(parts) for parts in zip(*fields, strict=True)))
-
-    def _field(self, x_t: Tensor, t: Tensor, context: Tensor, features: Tensor) -> Prediction:
-        """One sample."""
         guesses = self.denoiser.guess(x_t * context, context, periodic=self.periodic)
         places, kernel = self._places(x_t.shape[-2], x_t.shape[-1])
         share = torch.from_numpy(kernel).to(x_t)
         around = self.denoiser.periodic and self.periodic and share.shape[1] == x_t.shape[-1]
         total = [torch.zeros_like(x_t), torch.zeros_like(x_t)]
         weight = x_t.new_zeros(x_t.shape[-2:])
+        for y, x in places:
+            weight[y[:, None], x[None, :]] += share
+        jobs = [(n, y[:, None], x[None, :]) for n in range(len(x_t)) for y, x in places]
         size = max(1, CELLS_AT_ONCE // (share.numel() * x_t.shape[1] * x_t.shape[2]))
-        for k in range(0, len(places), size):
-            group = places[k : k + size]
+        for k in range(0, len(jobs), size):
+            group = jobs[k : k + size]
             cut = [
-                torch.cat([part[..., y[:, None], x[None, :]] for y, x in group])
+                torch.stack([part[n][..., y, x] for n, y, x in group])
                 for part in (x_t, context, guesses, features)
             ]
-            found = self.denoiser.estimate(
-                cut[0], t.expand(len(group)), cut[1], cut[2], cut[3], periodic=around
-            )
-            for i, (y, x) in enumerate(group):
+            times = t[[n for n, _, _ in group]]
+            found = self.denoiser.estimate(cut[0], times, cut[1], cut[2], cut[3], periodic=around)
+            for i, (n, y, x) in enumerate(group):
                 for whole, part in zip(total, found, strict=True):
-                    whole[..., y[:, None], x[None, :]] += share * part[i].float()
-                weight[y[:, None], x[None, :]] += share
+                    whole[n][..., y, x] += share * part[i].float()
         return Prediction(total[0] / weight, total[1] / weight)
 
     def _places(self, h: int, w: int) -> tuple[list[tuple[IntArray, IntArray]], FloatArray]:

@@ -10,10 +10,15 @@ import numpy as np
 
 from ._typing import FloatArray, IntArray
 
-__all__ = ["MARGIN", "ramp", "starts", "surroundings"]
+__all__ = ["MARGIN", "default_window", "ramp", "starts", "surroundings"]
 
 MARGIN = 32
 """Cells around a tile from which the first guesses are made in training."""
+
+
+def default_window(frames: int) -> int:
+    """Frames that a network sees at once, when nobody says how many: all of a short record."""
+    return frames if frames <= 12 else 5
 
 
 def starts(length: int, size: int, stride: int, *, periodic: bool = False) -> list[int]:

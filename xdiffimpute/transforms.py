@@ -32,6 +32,7 @@ logger = logging.getLogger("xdiffimpute")
 
 Kind = Literal["variable", "cell", "seasonal"]
 Region = tuple[Any, Any]
+MOST_DOUBT = 1.5  # standard error of a logarithm, beyond which the mean is not trusted to grow
 EVERYWHERE: Region = (slice(None), slice(None))
 
 CELL_COUNT = 30
@@ -186,10 +187,21 @@ class Statistics:
         return np.asarray(z, dtype=np.float32)
 
     def inverse(
-        self, z: FloatArray, regressors: FloatArray, region: Region = EVERYWHERE
+        self,
+        z: FloatArray,
+        regressors: FloatArray,
+        region: Region = EVERYWHERE,
+        spread: FloatArray | None = None,
     ) -> FloatArray:
-        """Values of standardised anomalies (N, C, h, w)."""
+        """Values of standardised anomalies (N, C, h, w).
+
+        Where the logarithm was learned, the mean of the values is above the exponential of the
+        mean, by half the variance: ``spread``, the standard error of ``z``, accounts for it.
+        """
         values = np.asarray(z * self.scale + self.climatology(regressors, region), np.float32)
+        if self.log.any() and spread is not None:
+            doubt = np.minimum((spread * self.scale)[:, self.log], MOST_DOUBT)
+            values[:, self.log] += doubt**2 / 2
         if self.log.any():
             part = np.exp(values[:, self.log]) - self.floor[self.log, None, None]
             values[:, self.log] = np.maximum(part, 0.0)

@@ -9,10 +9,11 @@ import dask
 import numpy as np
 import xarray as xr
 
+from ._typing import FloatArray
 from .exceptions import AxesError, DataError
 from .fields import FieldSpec
 
-__all__ = ["SENTINELS", "check_dataset", "check_values"]
+__all__ = ["SENTINELS", "check_block", "check_dataset", "check_values"]
 
 log = logging.getLogger("xdiffimpute")
 
@@ -26,6 +27,7 @@ SENTINELS = (
 TWICE = (999.0, 9999.0, 99999.0, 32767.0)  # seen once, these may be measured
 LEAST_CELLS = 10
 NEAR = 1e-5
+ODD = 20.0
 
 
 def check_dataset(ds: xr.Dataset, spec: FieldSpec) -> None:
@@ -69,7 +71,7 @@ def check_dataset(ds: xr.Dataset, spec: FieldSpec) -> None:
         )
 
 
-def check_values(packed: xr.DataArray, spec: FieldSpec, *, for_fit: bool) -> None:
+def check_values(packed: xr.DataArray, spec: FieldSpec, *, for_fit: bool) -> FloatArray:
     """Check values in one pass over the chunks.
 
     Parameters
@@ -78,6 +80,11 @@ def check_values(packed: xr.DataArray, spec: FieldSpec, *, for_fit: bool) -> Non
     spec : FieldSpec
     for_fit : bool
         Whether there must be gaps to learn from, and enough observations.
+
+    Returns
+    -------
+    float array, shape (C, H, W)
+        How often each cell is observed.
 
     Raises
     ------
@@ -118,6 +125,35 @@ def check_values(packed: xr.DataArray, spec: FieldSpec, *, for_fit: bool) -> Non
             "returns such data unchanged. To learn from them for gappy data of the same kind, "
             "hide cells first, as those lack them: ds.where(gappy.notnull()).impute.fit()"
         )
+    share: FloatArray = found["cells"] / (packed.sizes["series"] * packed.sizes["time"])
+    return share
+
+
+def check_block(values: FloatArray, standardised: FloatArray) -> None:
+    """Check a block of data that are filled lazily, when its turn comes.
+
+    Parameters
+    ----------
+    values, standardised : float array, shape (n, C, H, W)
+        In the units of the data, and as anomalies over their spread in the fit.
+
+    Raises
+    ------
+    DataError
+        For infinities, and for numbers that often mark missing values and lie 20 spreads off.
+    """
+    if np.isinf(values).any():
+        raise DataError(
+            "the data hold infinite values; make them missing with ds.where(np.isfinite(ds))"
+        )
+    odd = np.unique(values[np.abs(standardised) > ODD])
+    found = [s for s in SENTINELS if np.isclose(odd, s, rtol=NEAR, atol=0.0).any()]
+    if found:
+        raise DataError(
+            f"the data seem to hold undecoded fill values: {', '.join(f'{v:g}' for v in found)}; "
+            f"make them missing with ds.where(ds != {found[0]:g}), or set the _FillValue attribute "
+            "and decode with xr.decode_cf(ds)"
+        )
 
 
 def _repaired(variable: str, suspects: list[tuple[float, int]]) -> str:
@@ -144,7 +180,7 @@ def _survey(packed: xr.DataArray) -> dict[str, Any]:
     dims = ("series", "time", "y", "x")
     finite = packed.where(np.isfinite(packed))
     jobs = {
-        "count": finite.count(dims),
+        "cells": finite.count(("series", "time")).transpose("channel", "y", "x"),
         "infinite": xr.apply_ufunc(np.isinf, packed, dask="allowed").sum(dims),
         "low": finite.min(dims),
         "high": finite.max(dims),
@@ -153,6 +189,7 @@ def _survey(packed: xr.DataArray) -> dict[str, Any]:
     }
     (values,) = dask.compute(jobs)
     out: dict[str, Any] = {name: np.atleast_1d(np.asarray(value)) for name, value in values.items()}
+    out["count"] = out["cells"].sum(axis=(1, 2))
     ends = np.concatenate([out["low"], out["high"]]).astype(np.float64)
     likely = [s for s in SENTINELS if np.isclose(ends, s, rtol=NEAR, atol=0.0).any()]
     (counts,) = dask.compute({s: (abs(packed / s - 1.0) <= NEAR).sum(dims) for s in likely})

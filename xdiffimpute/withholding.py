@@ -149,7 +149,9 @@ class Withheld:
         )  # fmt: skip
 
     def _is(self, k: int, values: xr.DataArray) -> bool:
-        """Whether a frame (C, H, W) holds the values that were withheld."""
+        """Whether a frame (C, H, W) holds the values that were withheld; some must have been."""
+        if not self.masks[k].any():
+            return False
         part = np.asarray(values.values, dtype=np.float64)[self.masks[k]]
         near = RECOGNISED * np.abs(part).sum() + 1e-30
         return bool(np.isfinite(part).all() and abs(part.sum() - self.sums[k]) <= near)

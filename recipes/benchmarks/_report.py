@@ -86,9 +86,9 @@ def table(results: dict[str, dict[str, float]], title: str) -> None:
     """Print rows by method."""
     columns = list(dict.fromkeys(c for row in results.values() for c in row))
     print(f"\n{title}")
-    print(f"{'':18s}" + "".join(f"{c:>18s}" for c in columns))
+    print(f"{'':18s}" + "".join(f"{c:>26s}" for c in columns))
     for method, row in results.items():
-        print(f"{method:18s}" + "".join(f"{row.get(c, float('nan')):18.5g}" for c in columns))
+        print(f"{method:18s}" + "".join(f"{row.get(c, float('nan')):26.5g}" for c in columns))
 
 
 def save(path: Path | None, name: str, options: argparse.Namespace, results: object) -> None:

@@ -10,7 +10,6 @@ import argparse
 import logging
 import platform
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +78,12 @@ def _run(options: argparse.Namespace) -> None:
 
 def _record(bench: Bench, name: str, table: Table, scale: Scale, label: str) -> dict[str, Any]:
     """Run a table; its cells, with what it takes to run it again."""
-    start = time.perf_counter()
-    cells = bench.run(table)
+    cells, seconds = bench.timed(table)
     return {
         "table": name,
         "scale": label,
         "seed": bench.seed,
-        "wall_seconds": time.perf_counter() - start,
+        "wall_seconds": seconds,
         "settings": scale.model_dump(mode="json"),
         "era5": bench.describe_era5(),
         "versions": {

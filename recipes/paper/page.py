@@ -116,22 +116,23 @@ def _figure(mean: float, spread: float | None = None) -> str:
 
 
 def _verdict(table: Table, column: Column, records: list[dict[str, Any]]) -> str:
-    """Whether one of our rows has the lowest mean, and by how much not."""
+    """How each of our rows stands to the best of the others, and whether beyond the spread."""
     means = {row.name: _values(column, row, records) for row in table.rows}
     means = {name: values for name, values in means.items() if values.size}
-    ours = {row.name for row in table.rows if row.ours} & set(means)
-    best = min(ours, key=lambda name: means[name].mean())
-    other = min(set(means) - ours, key=lambda name: means[name].mean())
-    a, b = means[best], means[other]
-    ratio = a.mean() / b.mean()
-    if ratio < 1:
-        return f"- {column.name}: lowest is ours (`{best}`), {ratio:.2f} times `{other}`."
-    spread = float(np.hypot(a.std(ddof=1), b.std(ddof=1))) if a.size > 1 else float("nan")
-    inside = "within" if a.mean() - b.mean() < spread else "outside"
-    return (
-        f"- {column.name}: **not lowest**: `{best}` is {ratio:.2f} times `{other}`, "
-        f"{inside} the spread of the seeds."
-    )
+    ours = [row.name for row in table.rows if row.ours and row.name in means]
+    other = min(set(means) - set(ours), key=lambda name: means[name].mean())
+    best = means[other]
+    said = []
+    for name in ours:
+        a = means[name]
+        ratio = f"`{name}` is {a.mean() / best.mean():.2f} times it"
+        if a.mean() < best.mean():
+            said.append(ratio)
+            continue
+        spread = float(np.hypot(a.std(ddof=1), best.std(ddof=1))) if a.size > 1 else 0.0
+        inside = "within" if a.mean() - best.mean() < spread else "outside"
+        said.append(f"**{ratio}**, {inside} the spread of the seeds")
+    return f"- {column.name}: the best of the others is `{other}`; {'; '.join(said)}."
 
 
 def _times(table: Table, columns: list[Column], records: list[dict[str, Any]]) -> list[str]:

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..exceptions import UnknownNameError
-from .base import Backbone
+from .base import Backbone, attend, neighbours, pad_to_multiple, padded_conv
 
 __all__ = ["UNet"]
 
@@ -47,10 +47,7 @@ class _Conv(nn.Conv2d):
         self.periodic = False
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.periodic:
-            return super().forward(x)
-        x = F.pad(x, (1, 1, 0, 0), mode="circular")
-        return F.conv2d(x, self.weight, self.bias, padding=(1, 0))
+        return padded_conv(x, self.weight, self.bias, periodic=self.periodic)
 
 
 class _Block(nn.Module):
@@ -73,17 +70,9 @@ class _Block(nn.Module):
         h = F.silu(_norm(h) * (1.0 + self.scale(embedding)[:, :, None, None]))
         change = self.second(h)
         if frames > 1:
-            change = change + self.time(_neighbours(h, frames))
+            change = change + self.time(neighbours(h, frames))
         out: Tensor = self.skip(x) + change
         return out
-
-
-def _neighbours(x: Tensor, frames: int) -> Tensor:
-    """Features of the previous and the next frame, edge frames repeated. x: (B*T, C, H, W)."""
-    before = x.unflatten(0, (-1, frames))
-    previous = torch.cat([before[:, :1], before[:, :-1]], dim=1)
-    following = torch.cat([before[:, 1:], before[:, -1:]], dim=1)
-    return torch.cat([previous, following], dim=2).flatten(0, 1)
 
 
 class _Attention(nn.Module):
@@ -117,14 +106,7 @@ class _Bottom(nn.Module):
         self.time = _Attention(width)
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        n, c, h, w = x.shape
-        tokens = self.space(x.flatten(2).transpose(1, 2))
-        if frames > 1:
-            tokens = tokens.unflatten(0, (-1, frames)).transpose(1, 2).flatten(0, 1)
-            tokens = self.time(tokens)
-            tokens = tokens.unflatten(0, (-1, h * w)).transpose(1, 2).flatten(0, 1)
-        out: Tensor = tokens.transpose(1, 2).reshape(n, c, h, w)
-        return out
+        return attend(x, frames, self.space, self.time)
 
 
 class UNet(Backbone):
@@ -183,10 +165,7 @@ class UNet(Backbone):
                 module.periodic = periodic
         embedding = self._time_embedding(t).repeat_interleave(frames, dim=0)
         z = x.transpose(1, 2).flatten(0, 1)
-        pad_h, pad_w = -h % self.stride, -w % self.stride
-        z = F.pad(z, (0, 0, 0, pad_h), mode="replicate") if pad_h else z
-        wrap = "circular" if periodic and w >= pad_w else "replicate"
-        z = F.pad(z, (0, pad_w, 0, 0), mode=wrap) if pad_w else z
+        z = pad_to_multiple(z, self.stride, periodic=periodic)
         z = self.stem(z.contiguous(memory_format=torch.channels_last))
         skips: list[Tensor] = []
         for level, stage in enumerate(self.down):

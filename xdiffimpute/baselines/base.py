@@ -203,9 +203,11 @@ class Baseline(Imputer):
         packed, spec, domain = fitted.layout_of(plain)
         if _complete(packed):
             return ds
+        everywhere = np.ones((len(spec.channels), *spec.shape), dtype=bool)
         if where is not None:
-            domain = np.ones_like(domain)
-        filler = fitted.filler(spec, spec.clock(plain), domain)
+            domain = everywhere
+        wanted = domain if isinstance(domain, np.ndarray) else everywhere
+        filler = fitted.filler(spec, spec.clock(plain), wanted)
         out = assemble(
             plain, fitted.spec, run(filler, packed), domain=domain, standard_error=None,
             method=self.name, where=where,

@@ -23,7 +23,7 @@ class AmbientDiff(Method):
     arXiv:2305.19256; Appendix C.2 of the paper.
     """
 
-    network = {"near_zero": 0.0, "guesses": False}
+    network = {"near_zero": 0.0, "guesses": False, "likelihood": False}
     coordinates = False
     samplers = {"ensemble": {"members": 1}, "multi_step": {"members": 1, "context": "fixed"}}
     candidates = ("ensemble",)

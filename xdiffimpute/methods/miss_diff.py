@@ -22,7 +22,7 @@ class MissDiff(Method):
     values", arXiv:2307.00467; data matching as in Appendix H.3 of the paper.
     """
 
-    network = {"near_zero": 0.0, "guesses": False}
+    network = {"near_zero": 0.0, "guesses": False, "likelihood": False}
     coordinates = False
     samplers = {"single_pass": {}, "multi_step": {"members": 1}}
     candidates = ("single_pass",)

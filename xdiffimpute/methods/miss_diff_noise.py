@@ -20,7 +20,7 @@ class MissDiffNoise(Method):
     Ouyang et al. (2023), arXiv:2307.00467; Appendix H.3 of the paper.
     """
 
-    network = {"near_zero": 0.0, "guesses": False, "target": "noise"}
+    network = {"near_zero": 0.0, "guesses": False, "likelihood": False, "target": "noise"}
     coordinates = False
     samplers = {"single_pass": {}, "multi_step": {"members": 1, "weight": "all"}}
     candidates = ("single_pass",)

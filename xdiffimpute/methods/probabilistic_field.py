@@ -23,7 +23,13 @@ class ProbabilisticField(Method):
     of the paper.
     """
 
-    network = {"near_zero": 0.0, "guesses": False, "target": "noise", "queried": True}
+    network = {
+        "near_zero": 0.0,
+        "guesses": False,
+        "likelihood": False,
+        "target": "noise",
+        "queried": True,
+    }
     samplers = {
         "multi_step": {"members": 1, "weight": "all", "context": "observed"},
         "single_pass": {},

@@ -10,14 +10,19 @@ import xarray as xr
 
 from ..exceptions import DataError
 
-__all__ = ["Dims", "Metric", "Pointwise", "common", "selected", "with_units"]
+__all__ = ["Dims", "Metric", "Pointwise", "answered", "common", "selected", "with_units"]
 
 Dims: TypeAlias = str | Collection[Hashable] | None
 SUFFIXES = ("_standard_error", "_imputation_flag")
 
 
 class Metric(ABC):
-    """Base of all metrics."""
+    """Base of all metrics.
+
+    A cell that counts, whose truth is known and that the fill left empty, makes the result NaN: a
+    score over what a method chose to answer would not compare. ``where=filled[...].notnull()``
+    asks for that score all the same.
+    """
 
     @abstractmethod
     def __call__(
@@ -64,12 +69,12 @@ class Pointwise(Metric):
         where: xr.Dataset | xr.DataArray | None = None,
         dim: Dims = None,
     ) -> xr.Dataset:
-        return xr.Dataset(
-            {
-                name: self.score(selected(filled[name] - truth[name], where), truth[name], dim)
-                for name in common(filled, truth)
-            }
-        )
+        out = {}
+        for name in common(filled, truth):
+            error = selected(filled[name] - truth[name], where)
+            score = self.score(error, truth[name], dim)
+            out[name] = answered(score, error, truth[name], where, dim)
+        return xr.Dataset(out)
 
     @abstractmethod
     def score(self, error: xr.DataArray, truth: xr.DataArray, dim: Dims) -> xr.DataArray:
@@ -96,6 +101,18 @@ def common(filled: xr.Dataset, truth: xr.Dataset) -> list[str]:
             "ds.rename(...)"
         )
     return names
+
+
+def answered(
+    score: xr.DataArray,
+    values: xr.DataArray,
+    truth: xr.DataArray,
+    where: xr.Dataset | xr.DataArray | None,
+    dim: Dims,
+) -> xr.DataArray:
+    """The score, NaN where ``values`` lack a cell that counts and whose truth is known."""
+    lacking = selected((values.isnull() & truth.notnull()).rename(truth.name), where)
+    return score.where(lacking.fillna(False).sum(dim) == 0)
 
 
 def selected(values: xr.DataArray, where: xr.Dataset | xr.DataArray | None) -> xr.DataArray:

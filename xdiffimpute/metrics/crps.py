@@ -15,7 +15,7 @@ from scipy.special import ndtr
 
 from .._typing import FloatArray
 from ..exceptions import DataError
-from .base import Dims, Metric, common, selected, with_units
+from .base import Dims, Metric, answered, common, selected, with_units
 
 __all__ = ["Crps"]
 
@@ -43,7 +43,8 @@ class Crps(Metric):
         out = {}
         for name in common(filled, truth):
             score = self._score(filled, truth[name], name).rename(name)
-            out[name] = with_units(selected(score, where).mean(dim), truth[name])
+            mean = with_units(selected(score, where).mean(dim), truth[name])
+            out[name] = answered(mean, score, truth[name], where, dim)
         return xr.Dataset(out)
 
     def _score(self, filled: xr.Dataset, truth: xr.DataArray, name: str) -> xr.DataArray:

@@ -59,4 +59,4 @@ class Propagation(Metric):
             output_dtypes=[float], dask_gufunc_kwargs={"output_sizes": {"time": frames}},
         )  # fmt: skip
         error = carried - truth["c"].drop_vars("time")
-        return xr.Dataset({"propagation": with_units((error**2).mean(dim))})
+        return xr.Dataset({"propagation": with_units((error**2).mean(dim, skipna=False))})

@@ -80,7 +80,7 @@ class SpectrumError(Metric):
         energy, target = (self._energy(field) + TINY for field in (filled, truth))
         gap: xr.DataArray = np.log10(energy / target)  # type: ignore[assignment]
         over = None if dim is None else {*([dim] if isinstance(dim, str) else dim), "wavenumber"}
-        return with_units((gap**2).mean(over) ** 0.5)
+        return with_units((gap**2).mean(over, skipna=False) ** 0.5)
 
     def _energy(self, field: xr.DataArray) -> xr.DataArray:
         if field.chunks is not None:

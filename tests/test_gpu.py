@@ -1,0 +1,42 @@
+"""A network on a CUDA device: the same answers as on the CPU, and the way back."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from test_diffusion import fit, make
+
+import xdiffimpute as xdi
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device"),
+]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    ds = make()
+    return ds, fit(ds, steps=20, device="cuda")
+
+
+@pytest.mark.parametrize("sampler", ["single_pass", "ensemble", "multi_step"])
+def test_saved_there_and_loaded_here(fitted, tmp_path, sampler):
+    ds, imputer = fitted
+    imputer.save(tmp_path / "m.imputer")
+    here, there = (xdi.load(tmp_path / "m.imputer", device=d) for d in ("cpu", "cuda"))
+    a, b = (each.fill(ds, sampler=sampler)["sst"] for each in (here, there))
+    xr.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-2)
+
+
+def test_it_learns_there(fitted):
+    ds, imputer = fitted
+    assert next(imputer.fitted.denoiser.parameters()).device.type == "cuda"
+    losses = [loss for _, loss in imputer.fitted.history.loss]
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+
+
+def test_lazy_fill_on_the_device(fitted):
+    ds, imputer = fitted
+    xr.testing.assert_allclose(imputer.fill(ds.chunk(time=5)).compute(), imputer.fill(ds))
