@@ -18,7 +18,7 @@ venv: $(VENV)/.complete  ## virtual environment with everything for demo, tests 
 # `pip install` runs again when either file changes; an interrupted run leaves no stamp.
 $(VENV)/.complete: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -e '.[baselines,cds,docs,plot,recipes,test]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet -e '.[baselines,cds,docs,plot,recipes,remote,test]' -c constraints.txt
 	touch $@
 
 demo: OMP_NUM_THREADS = 2

@@ -1,20 +1,22 @@
 """Fill gaps in Earth observations, learning from the gappy data alone.
 
-Importing the package registers the ``.impute`` accessor on xarray objects; torch is imported
-only when a network is fitted, loaded or applied.
+Importing the package registers the ``.impute`` accessor on xarray objects (as soon as xarray is
+imported, if it is not yet); torch is imported only when a network is fitted, loaded or applied.
 """
 
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from .accessor import ImputeDataArrayAccessor, ImputeDatasetAccessor
+from .deferral import after_import
 from .exceptions import ImputeError
 from .tree import ImputeDataTreeAccessor
 
 if TYPE_CHECKING:
+    from .accessor import ImputeDataArrayAccessor, ImputeDatasetAccessor
     from .diffusion import DiffusionImputer
 
 try:
@@ -55,9 +57,20 @@ def load(path: str | os.PathLike[str]) -> DiffusionImputer:
     return DiffusionImputer.load(path)
 
 
-def __getattr__(name: str) -> Any:
-    if name == "DiffusionImputer":
-        from .diffusion import DiffusionImputer
+def _register() -> None:
+    from . import accessor  # noqa: F401 - registers .impute
 
-        return DiffusionImputer
+
+after_import("xarray", _register)
+
+_HOMES = {
+    "DiffusionImputer": "diffusion",
+    "ImputeDataArrayAccessor": "accessor",
+    "ImputeDatasetAccessor": "accessor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

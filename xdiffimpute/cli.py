@@ -1,4 +1,4 @@
-"""The shell's way in: ``xdiffimpute demo | fit | fill | score | list``.
+"""The shell's way in: ``xdiffimpute demo | fit | fill | score | fetch | run | list``.
 
 A thin layer over ``ds.impute``: it opens and writes stores, turns options into arguments, and
 errors into one message on standard error and exit code 2. Results go to standard output;
@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import json
 import logging
-import math
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import xarray as xr
 
 import xdiffimpute
 
+from .cli_group import ImputeGroup, dask_bar, logging_to_stderr
 from .cli_options import (
     as_dims,
     as_names,
@@ -29,14 +25,16 @@ from .cli_options import (
     axes_options,
     chunks_option,
     is_quiet,
+    json_option,
     verbosity,
 )
+from .cli_recipes import fetch, run
 from .exceptions import CheckpointError, ImputeError, OutputExistsError, UnknownNameError
-from .registry import Registry
-from .stores import check_output, open_store, write_store
+from .tabulation import as_dict, as_table
 
 if TYPE_CHECKING:
     from .imputer import Imputer
+    from .registry import Registry
 
 __all__ = ["main"]
 
@@ -53,59 +51,37 @@ FAMILIES = {
 }
 
 
-class _Handler(logging.Handler):
-    """Log records as plain lines on standard error, above any progress bar."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        click.echo(prefix + self.format(record), err=True)
-
-
-class _Failure(click.ClickException):
-    exit_code = 2
-
-
-class _Group(click.Group):
-    """A group whose commands end in a message and exit code 2 where an ImputeError is raised."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ImputeError as error:
-            raise _Failure(str(error)) from error
-
-
-@contextmanager
-def _bar(ctx: click.Context) -> Iterator[None]:
-    """A progress bar of what dask computes, on standard error."""
-    if is_quiet(ctx):
-        yield
-        return
-    from dask.diagnostics.progress import ProgressBar
-
-    with ProgressBar(minimum=1.0, out=sys.stderr):
-        yield
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=ImputeGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(xdiffimpute.__version__, package_name="xdiffimpute")
 @verbosity
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """Fill the gaps of gridded data, learning from the gappy data alone."""
-    handler = _Handler()
-    if not ctx.ensure_object(dict):
-        log.setLevel(logging.INFO)
-    log.addHandler(handler)
-    logging.getLogger("py.warnings").addHandler(handler)
-    logging.captureWarnings(True)
+    """Fill the gaps of gridded data, learning from the gappy data alone.
 
-    def restore() -> None:
-        logging.captureWarnings(False)
-        log.removeHandler(handler)
-        logging.getLogger("py.warnings").removeHandler(handler)
+    \b
+    Examples:
+      xdiffimpute demo
+      xdiffimpute fit sst.nc --save sst.imputer --max-time 10min
+      xdiffimpute fill sst.nc filled.zarr --imputer sst.imputer
+      xdiffimpute score sst.nc --imputer sst.imputer
+      xdiffimpute fill sst.nc filled.nc --imputer biharmonic
+      xdiffimpute run recipes/era5/t2m.yaml
 
-    ctx.call_on_close(restore)
+    \b
+    Completion of commands, options and files by the tab key, in the shell's start-up file:
+      bash  eval "$(_XDIFFIMPUTE_COMPLETE=bash_source xdiffimpute)"
+      zsh   eval "$(_XDIFFIMPUTE_COMPLETE=zsh_source xdiffimpute)"
+      fish  _XDIFFIMPUTE_COMPLETE=fish_source xdiffimpute | source
+
+    Results go to standard output; progress, the log and errors to standard error. Exit codes: 0
+    done; 1 stopped, or a fault of the program; 2 something is wrong with the command or the data,
+    and the message says what to do.
+    """
+    logging_to_stderr(ctx)
+
+
+main.add_command(fetch)
+main.add_command(run)
 
 
 @main.command()
@@ -116,15 +92,22 @@ def main(ctx: click.Context) -> None:
 @verbosity
 @click.pass_context
 def demo(ctx: click.Context, /, out: Path, minutes: float | None, quick: bool) -> None:
-    """Simulate shallow water, hide blocks, fit, fill, compare with every baseline, draw."""
+    """Simulate shallow water, hide blocks, fit, fill, compare with every baseline, draw.
+
+    \b
+    Examples:
+      xdiffimpute demo --quick
+      xdiffimpute demo --out demo-output --minutes 5
+    """
     from .demo import run_demo
 
     run_demo(out, minutes=minutes, quick=quick, progress=not is_quiet(ctx))
 
 
 @main.command()
-@click.argument("source", metavar="IN")
-@click.option("--save", "model", metavar="MODEL", required=True, help="File for the imputer.")
+@click.argument("source", metavar="IN", type=click.Path())
+@click.option("--save", "model", metavar="MODEL", type=click.Path(), required=True,
+              help="File for the imputer.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace MODEL if it exists.")
 @axes_options
 @click.option("--extra-dims", default="series", show_default=True, callback=as_dims,
@@ -150,14 +133,29 @@ def demo(ctx: click.Context, /, out: Path, minutes: float | None, quick: bool) -
 @click.option("--device", metavar="NAME", help="cpu, cuda, ...; default a GPU if there is one.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Fixes every random choice.")
 @chunks_option
+@json_option("Print the file and its skill at withheld observations as JSON.")
 @verbosity
 @click.pass_context
 def fit(
-    ctx: click.Context, /, source: str, model: str, overwrite: bool, chunks: Any, **options: Any
+    ctx: click.Context,
+    /,
+    source: str,
+    model: str,
+    overwrite: bool,
+    chunks: Any,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Learn to fill from IN and save the imputer.
 
-    IN is a netCDF file, a quoted pattern of netCDF files, or a zarr store.
+    IN is a netCDF or GRIB file, a folder or a quoted pattern of such files, a zarr store, or the
+    address of one.
+
+    \b
+    Examples:
+      xdiffimpute fit sst.nc --save sst.imputer
+      xdiffimpute fit 'daily/*.nc' --save sst.imputer --variables sst,chl --log chl
+      xdiffimpute fit https://host/sst.zarr --save sst.imputer --window 5 --max-time 1h
     """
     path = Path(model)
     if path.exists() and not overwrite:
@@ -169,22 +167,30 @@ def fit(
             f"cannot save the imputer as {model!r}; give a file in a folder that exists"
         )
     options["log"] = options["log"] or ()
+    from .sources import open_store
+
     ds = open_store(source, chunks=chunks)
     imputer = ds.impute.fit(progress=not is_quiet(ctx), **options)
     imputer.save(path)
+    if as_json:
+        import xarray as xr
+
+        skill = as_dict(xr.Dataset.from_dict(imputer.fitted.skill))
+        click.echo(json.dumps({"imputer": model, "skill": skill}, indent=2))
     log.info("saved %s; next: xdiffimpute fill %s OUT --imputer %s", model, source, model)
 
 
 @main.command()
-@click.argument("source", metavar="IN")
-@click.argument("out", metavar="OUT")
-@click.option("--imputer", "chosen", metavar="MODEL|NAME", required=True,
+@click.argument("source", metavar="IN", type=click.Path())
+@click.argument("out", metavar="OUT", type=click.Path())
+@click.option("--imputer", "chosen", metavar="MODEL|NAME", type=click.Path(), required=True,
               help="A saved imputer, or a baseline: xdiffimpute list baselines.")  # fmt: skip
 @click.option("--members", type=click.IntRange(1), help="Contexts of the ensemble sampler.")
 @click.option("--sampler", metavar="NAME", help="See: xdiffimpute list samplers.")
 @axes_options
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @chunks_option
+@json_option("Print the names of what was written as JSON.")
 @verbosity
 @click.pass_context
 def fill(
@@ -197,52 +203,89 @@ def fill(
     sampler: str | None,
     overwrite: bool,
     chunks: Any,
+    as_json: bool,
     **axes: Any,
 ) -> None:
     """Fill the gaps of IN and write OUT (.nc or .zarr).
 
-    OUT gets its name only when it is whole.
+    OUT gets its name only when it is whole. IN may be what `fit` takes.
+
+    \b
+    Examples:
+      xdiffimpute fill sst.nc filled.zarr --imputer sst.imputer
+      xdiffimpute fill sst.nc filled.nc --imputer sst.imputer --members 20
+      xdiffimpute fill daily/ filled.nc --imputer telea --overwrite
     """
+    from .sources import open_store
+    from .stores import check_output, write_store
+
     check_output(out, source, overwrite=overwrite)
     imputer, options = _imputer(chosen, axes)
     ds = open_store(source, chunks=chunks)
     filled = ds.impute.fill(
         imputer, members=members, sampler=sampler, progress=not is_quiet(ctx), **options
     )
-    with _bar(ctx):
+    with dask_bar(ctx):
         write_store(filled, out, like=source)
     log.info("wrote %s", out)
+    if as_json:
+        click.echo(
+            json.dumps({"out": out, "variables": list(map(str, filled.data_vars))}, indent=2)
+        )
 
 
 @main.command()
-@click.argument("source", metavar="IN")
-@click.option("--imputer", "chosen", metavar="MODEL|NAME", required=True,
+@click.argument("source", metavar="IN", type=click.Path())
+@click.option("--imputer", "chosen", metavar="MODEL|NAME", type=click.Path(), required=True,
               help="A saved imputer, or a baseline by name.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@json_option("Print JSON instead of a table.")
 @axes_options
 @chunks_option
 @verbosity
 def score(source: str, chosen: str, as_json: bool, chunks: Any, **axes: Any) -> None:
-    """Print the skill at observations of IN that are withheld and filled again."""
+    """Print the skill at observations of IN that are withheld and filled again.
+
+    \b
+    Examples:
+      xdiffimpute score sst.nc --imputer sst.imputer
+      xdiffimpute score sst.nc --imputer biharmonic --json
+    """
+    from .sources import open_store
+
     imputer, options = _imputer(chosen, axes)
     skill = open_store(source, chunks=chunks).impute.score(imputer, **options)
-    click.echo(json.dumps(_as_dict(skill), indent=2) if as_json else _as_table(skill))
+    click.echo(json.dumps(as_dict(skill), indent=2) if as_json else as_table(skill))
 
 
 @main.command(name="list")
 @click.argument("family", type=click.Choice(list(FAMILIES)), required=False)
+@json_option("Print JSON: summaries by family and name.")
 @verbosity
-def list_(family: str | None) -> None:
-    """List methods, baselines, masks, backbones, samplers, datasets and metrics by name."""
+def list_(family: str | None, as_json: bool) -> None:
+    """List methods, baselines, masks, backbones, samplers, datasets and metrics by name.
+
+    \b
+    Examples:
+      xdiffimpute list
+      xdiffimpute list baselines
+    """
     from importlib import import_module
 
+    found: dict[str, dict[str, str]] = {}
     for title in [family] if family else FAMILIES:
         package, attribute = FAMILIES[title]
         registry: Registry[Any] = getattr(import_module(f"xdiffimpute.{package}"), attribute)
+        summaries = {
+            n: (registry.get(n).__doc__ or "").strip().partition("\n")[0] for n in registry
+        }
+        found[title] = summaries
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for title, summaries in found.items():
         click.echo(title)
-        for name in registry:
-            summary = (registry.get(name).__doc__ or "").strip().splitlines()
-            click.echo(f"  {name:<20}{summary[0] if summary else ''}".rstrip())
+        for name, summary in summaries.items():
+            click.echo(f"  {name:<20}{summary}".rstrip())
 
 
 def _imputer(chosen: str, axes: dict[str, Any]) -> tuple[Imputer | str, dict[str, Any]]:
@@ -267,30 +310,3 @@ def _imputer(chosen: str, axes: dict[str, Any]) -> tuple[Imputer | str, dict[str
         f"{chosen!r} is neither a saved imputer nor a baseline; "
         f"there are {', '.join(BASELINES)}.{hint}"
     )
-
-
-def _as_dict(skill: xr.Dataset) -> dict[str, Any]:
-    """Units and numbers by variable, method and metric; null where there is none."""
-    out: dict[str, Any] = {}
-    for name, table in skill.data_vars.items():
-        rows = {
-            str(method): {
-                str(metric): None if math.isnan(value := float(cell)) else value
-                for metric, cell in zip(skill["metric"].values, row, strict=True)
-            }
-            for method, row in zip(skill["imputer"].values, table.values, strict=True)
-        }
-        out[str(name)] = {"units": table.attrs.get("units"), "methods": rows}
-    return out
-
-
-def _as_table(skill: xr.Dataset) -> str:
-    lines: list[str] = []
-    for name, entry in _as_dict(skill).items():
-        lines.append(f"{name} [{entry['units']}]" if entry["units"] else name)
-        metrics = [str(metric) for metric in skill["metric"].values]
-        lines.append("  " + " " * 20 + "".join(f"{metric:>12}" for metric in metrics))
-        for method, row in entry["methods"].items():
-            cells = ("-" if row[m] is None else f"{row[m]:.5g}" for m in metrics)
-            lines.append(f"  {method:<20}" + "".join(f"{cell:>12}" for cell in cells))
-    return "\n".join(lines)

@@ -16,6 +16,7 @@ __all__ = [
     "axes_options",
     "chunks_option",
     "is_quiet",
+    "json_option",
     "verbosity",
 ]
 
@@ -58,6 +59,11 @@ def chunks_option(function: F) -> F:
     return click.option(
         "--chunks", metavar="DIM=N,...", callback=as_chunks, help="Dask chunks of IN, or auto."
     )(function)
+
+
+def json_option(text: str) -> Callable[[F], F]:
+    """Add --json, with its help."""
+    return click.option("--json", "as_json", is_flag=True, help=text)
 
 
 def as_names(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:

@@ -10,10 +10,13 @@ __all__ = [
     "AxesError",
     "CheckpointError",
     "CompatibilityError",
+    "CredentialsError",
     "DataError",
+    "FetchError",
     "ImputeError",
     "NotFittedError",
     "OutputExistsError",
+    "RecipeError",
     "UnknownNameError",
 ]
 
@@ -44,6 +47,18 @@ class NotFittedError(ImputeError):
 
 class OutputExistsError(ImputeError):
     """An output store exists already and overwriting was not asked for."""
+
+
+class FetchError(ImputeError):
+    """Data could not be fetched, read or kept; what was fetched before is still there."""
+
+
+class CredentialsError(FetchError):
+    """A key is missing or refused, or a licence has not been accepted."""
+
+
+class RecipeError(ImputeError):
+    """A recipe file cannot be read, or says something that is not valid."""
 
 
 class UnknownNameError(ImputeError):

@@ -1,4 +1,4 @@
-"""Datasets from files and back: netCDF and zarr, never half written, never over the input.
+"""Datasets into files: netCDF and zarr, never half written, never over the input.
 
 An output appears under its name only when it is whole: it is written inside a temporary
 folder beside it and renamed. Whatever storage settings of the input still make sense for the
@@ -8,94 +8,28 @@ straddle, codecs of another format) are rebuilt.
 
 from __future__ import annotations
 
-import glob
 import logging
-import os
 import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from .exceptions import DataError, OutputExistsError
+from .sources import sources_of, zarr_format
 
-__all__ = ["check_output", "open_store", "sources_of", "write_store"]
-
-Chunks: TypeAlias = Mapping[str, int] | Literal["auto"] | None
+__all__ = ["check_output", "write_store"]
 
 log = logging.getLogger(__name__)
 
 _PACKING_KEYS = ("dtype", "scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned")
 _CF_KEYS = (*_PACKING_KEYS, "units", "calendar", "coordinates", "grid_mapping", "bounds")
 _CODEC_KEYS = ("compressors", "filters", "serializer")
-
-
-def sources_of(location: str) -> list[str]:
-    """Paths behind a location: itself, or what its wildcards match, sorted.
-
-    Raises
-    ------
-    DataError
-        If there is nothing there.
-    """
-    if "://" in location or Path(location).exists():
-        return [location]
-    found = sorted(glob.glob(os.path.expanduser(location)))
-    if not found:
-        raise DataError(
-            f"nothing found at {location!r}; give a netCDF file, a quoted pattern of netCDF "
-            "files such as 'data/*.nc', or a zarr store"
-        )
-    return found
-
-
-def open_store(location: str, *, chunks: Chunks = None) -> xr.Dataset:
-    """Open a netCDF file, a pattern of netCDF files, or a zarr store, lazily.
-
-    Parameters
-    ----------
-    location : str
-        Path, pattern with wildcards, or address of a zarr store that fsspec can open.
-    chunks : mapping of str to int, or "auto", optional
-        Dask chunks; by default a zarr store's own, and dask's choice for netCDF.
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    DataError
-        If there is nothing there, it cannot be read, or the files do not fit together.
-    """
-    sources = sources_of(location)
-    try:
-        if len(sources) > 1:
-            return xr.open_mfdataset(
-                sources,
-                chunks="auto" if chunks is None else chunks,
-                combine="by_coords",
-                data_vars="minimal",
-                coords="minimal",
-                compat="override",
-                join="exact",
-                combine_attrs="override",
-            )
-        if _zarr_format(sources[0]) is not None:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated")
-                return xr.open_dataset(sources[0], engine="zarr", chunks=chunks or {})
-        return xr.open_dataset(sources[0], chunks="auto" if chunks is None else chunks)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"cannot open {location!r}: {_first_line(error)}; give netCDF files that share one "
-            "grid, or a zarr store"
-        ) from error
 
 
 def check_output(out: str, location: str, *, overwrite: bool) -> None:
@@ -153,13 +87,12 @@ def write_store(ds: xr.Dataset, out: str, *, like: str | None = None) -> None:
         if path.suffix == ".nc":
             _for_netcdf(ds).to_netcdf(temporary, engine="netcdf4")
             return
-        source_format = None if like is None else _zarr_format(sources_of(like)[0])
-        zarr_format = source_format or 3
+        source_format = None if like is None else zarr_format(sources_of(like)[0])
         ready = _for_zarr(ds, keep_codecs=source_format is not None)
         with warnings.catch_warnings():
             # xarray asks for consolidated metadata; zarr notes that format 3 has yet to adopt it.
             warnings.filterwarnings("ignore", "Consolidated metadata")
-            ready.to_zarr(temporary, mode="w", zarr_format=zarr_format, consolidated=True)
+            ready.to_zarr(temporary, mode="w", zarr_format=source_format or 3, consolidated=True)
 
 
 @contextmanager
@@ -179,16 +112,6 @@ def _replacing(path: Path) -> Iterator[Path]:
             raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _zarr_format(source: str) -> Literal[2, 3] | None:
-    """Format of a zarr store; None if it is not one."""
-    path = Path(source)
-    if (path / "zarr.json").exists():
-        return 3
-    if any((path / name).exists() for name in (".zgroup", ".zmetadata")):
-        return 2
-    return 3 if path.suffix == ".zarr" or "://" in source else None
 
 
 def _for_netcdf(ds: xr.Dataset) -> xr.Dataset:
@@ -247,7 +170,3 @@ def _tidy(name: str, encoding: dict[str, Any]) -> None:
     if fill is not None and missing is not None and not np.array_equal(fill, missing, True):
         log.info("%s: missing_value %s is written as _FillValue %s", name, missing, fill)
         del encoding["missing_value"]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).strip().splitlines()[0]

@@ -10,7 +10,7 @@ import xarray as xr
 
 from ..axes import find_axes
 from ..exceptions import DataError
-from ..stores import open_store
+from ..sources import open_store
 from .base import Source, check_at_least
 
 __all__ = ["Era5"]
