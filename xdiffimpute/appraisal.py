@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import xarray as xr
@@ -16,12 +16,13 @@ from .fields import FieldSpec
 from .partition import Partition
 from .quantities import dequantify
 from .recognition import resolve
-from .scoring import score
+from .residuals import Residuals
+from .scoring import compare
 from .survey import sample_masks
 from .validation import check_dataset, check_values
 from .withholding import withhold
 
-__all__ = ["exposure_map", "score_baseline"]
+__all__ = ["Examinable", "examine", "exposure_map"]
 
 
 def exposure_map(
@@ -91,27 +92,36 @@ def _one_map(field: xr.DataArray, spec: FieldSpec) -> xr.DataArray:
     return field.isel(dict.fromkeys(dims, 0), drop=True)
 
 
-def score_baseline(
-    baseline: Baseline, ds: xr.Dataset, *, window: int = 5, seed: int = 0
-) -> xr.Dataset:
-    """Skill of a baseline at observations withheld in the shape of the data's gaps.
+class Examinable(Protocol):
+    """What can say for itself what it gets wrong: a fitted network."""
+
+    def examine(self, ds: xr.Dataset) -> Residuals:
+        """Errors at withheld observations."""
+        ...
+
+
+def examine(
+    imputer: Examinable | Baseline, ds: xr.Dataset, *, window: int = 5, seed: int = 0
+) -> Residuals:
+    """Errors at observations withheld in the shape of the data's gaps.
 
     Parameters
     ----------
-    baseline : Baseline
-        Refitted without the withheld cells.
+    imputer : DiffusionImputer or Baseline
+        A baseline is refitted without the withheld cells.
     ds : Dataset
-    window : int
-        Longest run of withheld frames.
-    seed : int
+    window, seed : int
+        For a baseline: the longest run of withheld frames, and which are drawn.
 
     Returns
     -------
-    Dataset
-        See :func:`xdiffimpute.scoring.skill_table`.
+    Residuals
+        For :func:`xdiffimpute.scoring.skill_table`.
     """
+    if not isinstance(imputer, Baseline):
+        return imputer.examine(ds)
     plain, _ = dequantify(ds)
-    spec = FieldSpec.from_dataset(plain, **baseline.layout)
+    spec = FieldSpec.from_dataset(plain, **imputer.layout)
     check_dataset(plain, spec)
     packed = spec.pack(plain)
     check_values(packed, spec, for_fit=True)
@@ -119,4 +129,4 @@ def score_baseline(
     seen: BoolArray = np.any(masks, axis=(0, 1))
     partition, _ = resolve("auto", masks, seen)
     withheld = withhold(packed, spec.clock(plain), partition, window=window, seed=seed)
-    return score(baseline, plain, spec, withheld)
+    return compare(imputer, plain, spec, withheld, seen | withheld.masks.any(axis=0))

@@ -25,8 +25,10 @@ from .imputer import Imputer
 from .methods import METHODS
 from .quantities import dequantify, requantify
 from .reconstruction import Filler, reconstruct
+from .residuals import Residuals
 from .samplers import SAMPLERS, Sampler
-from .scoring import describe, score, skill_lines
+from .scoring import compare, describe, skill_lines, skill_table
+from .survey import sample_masks
 from .validation import check_dataset
 from .withholding import withhold
 
@@ -229,8 +231,24 @@ class DiffusionImputer(Imputer):
             seed=seed,
         )
 
-    def score(self, ds: xr.Dataset) -> xr.Dataset:
+    def score(self, ds: xr.Dataset, by: str | None = None) -> xr.Dataset:
         """Skill at withheld observations, beside climatology's and linear interpolation's.
+
+        Parameters
+        ----------
+        ds : Dataset
+            As for :meth:`examine`.
+        by : {"distance", "gap_size"}, optional
+
+        Returns
+        -------
+        Dataset
+            See :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.score`.
+        """
+        return skill_table(self.examine(ds), by)
+
+    def examine(self, ds: xr.Dataset) -> Residuals:
+        """Errors cell by cell at withheld observations, also of climatology and linear.
 
         Parameters
         ----------
@@ -240,16 +258,15 @@ class DiffusionImputer(Imputer):
 
         Returns
         -------
-        Dataset
-            See :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.score`.
+        Residuals
         """
         plain, _ = dequantify(ds)
         fitted = self.fitted
         fitted.spec.check(plain)
         packed, clock = fitted.spec.pack(plain), fitted.spec.clock(plain)
-        withheld = None
+        withheld, domain = None, None
         if fitted.spec.same_grid(plain):
-            withheld = fitted.withheld.matched(packed, clock.labels)
+            withheld, domain = fitted.withheld.matched(packed, clock.labels), fitted.domain()
         if withheld is None:
             log.info(
                 "none of the observations withheld in the fit is in these data: others are "
@@ -258,7 +275,9 @@ class DiffusionImputer(Imputer):
             withheld = withhold(
                 packed, clock, fitted.partition, window=fitted.window, seed=fitted.seed + 1
             )
-        return score(self, plain, fitted.spec, withheld)
+        if domain is None:
+            domain = np.any(sample_masks(packed, fitted.window), axis=(0, 1))
+        return compare(self, plain, self._spec_of(plain), withheld, domain)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one file that :func:`xdiffimpute.load` reads: safetensors, no code.
