@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .diffusion import DiffusionImputer
     from .imputer import Imputer
     from .partition import Partition
+    from .plots import Plots
     from .samplers import Sampler
 
 __all__ = ["ImputeDataArrayAccessor", "ImputeDatasetAccessor"]
@@ -279,6 +280,15 @@ class _Impute(ABC, Generic[X]):
     def observed(self) -> X:
         """Where values are present: True or False, lazy, on the same dims."""
         return cast(X, self._obj.notnull())
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures: ``ds.impute.plot.gaps()``, ``.exposure()``, ``.comparison(imputer)``,
+        ``.skill(imputer)``, ``.spectrum(imputer)``, ``.training(imputer)``.
+        """
+        from .plots import Plots
+
+        return Plots(self._dataset(), self._resolve)
 
     def _resolve(self, imputer: Imputer | str | None, options: dict[str, Any]) -> Any:
         if isinstance(imputer, os.PathLike) or (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +32,14 @@ __all__ = [
     "colour_map",
     "colours_of",
     "dims_of",
+    "draw_map",
+    "draw_times",
     "legible",
     "new_figure",
     "plain",
     "pretty",
     "save",
+    "shape_of",
     "with_units",
 ]
 
@@ -171,8 +174,9 @@ def axis_of(ds: xr.Dataset, dim: str) -> Axis:
     coordinate = ds.coords.get(dim)
     if coordinate is None or coordinate.dtype.kind not in "iuf" or coordinate.size == 1:
         return Axis(np.arange(ds.sizes[dim] + 1) - 0.5, dim, "")
-    name = str(coordinate.attrs.get("standard_name", dim))
     units = pretty(coordinate.attrs.get("units"))
+    plainly = {"°N": "latitude", "°E": "longitude"}.get(units, dim)
+    name = str(coordinate.attrs.get("standard_name", plainly))
     centres = coordinate.values.astype(np.float64)
     if units == "m" and np.ptp(centres) > 1e4:
         centres, units = centres / 1e3, "km"
@@ -230,3 +234,72 @@ def colour_map(name: str) -> Any:
     except (ImportError, TypeError):
         return MAPS[name]
     return getattr(cmocean.cm, name)
+
+
+def draw_map(
+    figure: Figure, ax: Axes, values: FloatArray, y: Axis, x: Axis, style: Mapping[str, Any]
+) -> Any:
+    """A map with a colour bar below it, whose label is ``style["label"]``; the bar comes back.
+
+    What is NaN is hatched.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    settings = dict(style)
+    label = settings.pop("label", "")
+    ax.patch.set(**HATCHED)
+    image = ax.pcolormesh(x.edges, y.edges, values, rasterized=True, **settings)
+    ax.set_aspect(aspect_of(y, x) or "auto")
+    legible(ax, x, y)
+    plain(ax)
+    ax.set_xlabel(x.label, fontsize=8.5, color=INK)
+    ax.set_ylabel(y.label, fontsize=8.5, color=INK)
+    bar = figure.colorbar(
+        image, ax=ax, orientation="horizontal", pad=0.02, shrink=0.9, aspect=25,
+        ticks=MaxNLocator(5),
+    )  # fmt: skip
+    plain(bar.ax)
+    bar.set_label(label, fontsize=8.5, color=INK)
+    return bar
+
+
+def shape_of(y: Axis, x: Axis) -> float:
+    """Height over width of a map on paper, kept from extremes."""
+    aspect = aspect_of(y, x)
+    shape = aspect * float(np.ptp(y.edges) / np.ptp(x.edges)) if aspect else 0.8
+    return min(max(shape, 0.4), 2.0)
+
+
+def draw_times(ax: Axes, coordinate: xr.DataArray | None, size: int) -> FloatArray:
+    """Label the x axis by time, in any calendar; where its frames stand on it comes back.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    coordinate : DataArray, optional
+        Without one, frames are numbered.
+    size : int
+        Number of frames.
+    """
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+
+    if coordinate is None:
+        ax.set_xlabel("frame", fontsize=8.5, color=INK)
+        return np.arange(size, dtype=np.float64)
+    if np.issubdtype(coordinate.dtype, np.datetime64):
+        locator = AutoDateLocator(minticks=3, maxticks=7)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        ax.xaxis.get_offset_text().set(fontsize=8, color=INK)
+        return np.asarray(date2num(coordinate.values), dtype=np.float64)
+    if coordinate.dtype.kind in "iuf":
+        units = pretty(coordinate.attrs.get("units"))
+        ax.set_xlabel(with_units(str(coordinate.name), units), fontsize=8.5, color=INK)
+        return coordinate.values.astype(np.float64)
+    if hasattr(coordinate, "dt"):
+        ax.set_xlabel(f"year ({coordinate.dt.calendar} calendar)", fontsize=8.5, color=INK)
+        days = 360.0 if coordinate.dt.calendar == "360_day" else 365.25
+        year, day = coordinate.dt.year.values, coordinate.dt.dayofyear.values
+        return np.asarray(year + (day - 1) / days, dtype=np.float64)
+    ax.set_xlabel("frame", fontsize=8.5, color=INK)
+    return np.arange(size, dtype=np.float64)

@@ -31,6 +31,7 @@ from .base import (
     plain,
     pretty,
     save,
+    shape_of,
     with_units,
 )
 
@@ -145,9 +146,7 @@ def comparison(
     judged = all(f"{n}_standard_error" in filled for n in names)
     fields = [_field(n, gappy, filled, truth, judged) for n in names]
     y, x = (axis_of(gappy, dim) for dim in dims_of(gappy, names[0]))
-    aspect = aspect_of(y, x)
-    shape = aspect * float(np.ptp(y.edges) / np.ptp(x.edges)) if aspect else 0.8
-    shape = min(max(shape, 0.4), 2.0)
+    aspect, shape = aspect_of(y, x), shape_of(y, x)
     columns = list(fields[0].maps)
     width, height = PANEL / shape**0.5, PANEL * shape**0.5
     figure = new_figure(width * len(columns) + 1.0, (height + 0.85) * len(fields) + 1.0, figsize)
