@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import xarray as xr
@@ -13,6 +13,7 @@ from ._typing import BoolArray
 from .baselines import Baseline
 from .exposure import exposure
 from .fields import FieldSpec
+from .imputer import Imputer
 from .partition import Partition
 from .quantities import dequantify
 from .recognition import resolve
@@ -100,9 +101,7 @@ class Examinable(Protocol):
         ...
 
 
-def examine(
-    imputer: Examinable | Baseline, ds: xr.Dataset, *, window: int = 5, seed: int = 0
-) -> Residuals:
+def examine(imputer: Imputer, ds: xr.Dataset, *, window: int = 5, seed: int = 0) -> Residuals:
     """Errors at observations withheld in the shape of the data's gaps.
 
     Parameters
@@ -119,7 +118,7 @@ def examine(
         For :func:`xdiffimpute.scoring.skill_table`.
     """
     if not isinstance(imputer, Baseline):
-        return imputer.examine(ds)
+        return cast(Examinable, imputer).examine(ds)
     plain, _ = dequantify(ds)
     spec = FieldSpec.from_dataset(plain, **imputer.layout)
     check_dataset(plain, spec)

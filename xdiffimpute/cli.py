@@ -219,13 +219,25 @@ def fill(
 @click.option("--imputer", "chosen", metavar="MODEL|NAME", required=True,
               help="A saved imputer, or a baseline by name.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--html", metavar="FILE",
+              help="Write a report with pictures; FILE is replaced if it exists.")  # fmt: skip
 @axes_options
 @chunks_option
 @verbosity
-def score(source: str, chosen: str, as_json: bool, chunks: Any, **axes: Any) -> None:
+def score(
+    source: str, chosen: str, as_json: bool, html: str | None, chunks: Any, **axes: Any
+) -> None:
     """Print the skill at observations of IN that are withheld and filled again."""
+    if html is not None:
+        from .report import check_report
+
+        check_report(html)
     imputer, options = _imputer(chosen, axes)
-    skill = open_store(source, chunks=chunks).impute.score(imputer, **options)
+    ds = open_store(source, chunks=chunks)
+    if html is None:
+        skill = ds.impute.score(imputer, **options)
+    else:
+        skill = _report(ds, imputer, options, html, source)
     click.echo(json.dumps(_as_dict(skill), indent=2) if as_json else _as_table(skill))
 
 
@@ -267,6 +279,19 @@ def _imputer(chosen: str, axes: dict[str, Any]) -> tuple[Imputer | str, dict[str
         f"{chosen!r} is neither a saved imputer nor a baseline; "
         f"there are {', '.join(BASELINES)}.{hint}"
     )
+
+
+def _report(
+    ds: xr.Dataset, imputer: Imputer | str, options: dict[str, Any], path: str, source: str
+) -> xr.Dataset:
+    """Write the report; the skill comes back, so that it is measured once."""
+    from .baselines import BASELINES
+    from .report import write_report
+
+    method = BASELINES.create(imputer, **options) if isinstance(imputer, str) else imputer
+    skill = write_report(ds, method, path, source=Path(source).name)
+    log.info("wrote %s", path)
+    return skill
 
 
 def _as_dict(skill: xr.Dataset) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ._typing import BoolArray
 from .assembly import assemble
+from .card import card
 from .coordinates import Coordinates
 from .exceptions import CompatibilityError, ImputeError, NotFittedError
 from .fields import FieldSpec
@@ -325,3 +326,6 @@ class DiffusionImputer(Imputer):
         if not fitted.skill:
             return head
         return f"{head}\n{skill_lines(xr.Dataset.from_dict(fitted.skill))}"
+
+    def _repr_html_(self) -> str:
+        return card(self._fitted, repr(self))

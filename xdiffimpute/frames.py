@@ -11,7 +11,16 @@ import xarray as xr
 from .exceptions import ImputeError
 from .fields import FieldSpec
 
-__all__ = ["Data", "as_dataset", "choose_frame", "filled_names", "place_of", "spread", "within"]
+__all__ = [
+    "Data",
+    "as_dataset",
+    "choose_frame",
+    "filled_names",
+    "place_of",
+    "spread",
+    "unpacked_position",
+    "within",
+]
 
 Data: TypeAlias = xr.Dataset | xr.DataArray
 
@@ -45,7 +54,7 @@ def choose_frame(
     """
     dims = [d for v in spec.variables for d in map(str, ds[v.name].dims)]
     further = [d for d in dict.fromkeys(dims) if d not in (spec.axes.y, spec.axes.x)]
-    if isinstance(frame, int):
+    if isinstance(frame, (int, np.integer)):
         frame = {spec.axes.time or (further[0] if further else "time"): frame}
     at = {d: ds.sizes[d] // 2 for d in further} | dict(frame or {})
     for d, k in at.items():
@@ -59,6 +68,7 @@ def choose_frame(
 
 
 def within(at: Mapping[str, int], ds: xr.Dataset) -> dict[str, int]:
+    """The part of a position that concerns dims which a dataset has."""
     return {d: k for d, k in at.items() if d in ds.dims}
 
 
@@ -78,3 +88,13 @@ def spread(ds: xr.Dataset, spec: FieldSpec, frames: int) -> xr.Dataset:
     if dim is None or dim not in ds.dims or ds.sizes[dim] <= frames:
         return ds
     return ds.isel({dim: np.unique(np.linspace(0, ds.sizes[dim] - 1, frames).round().astype(int))})
+
+
+def unpacked_position(ds: xr.Dataset, spec: FieldSpec, series: int, time: int) -> dict[str, int]:
+    """Where a packed frame stands in the dataset; of channels, the first."""
+    sizes = [ds.sizes[d] for d in spec.series_dims]
+    index = np.unravel_index(series, sizes) if sizes else ()
+    at = {d: int(k) for d, k in zip(spec.series_dims, index, strict=True)}
+    if spec.axes.time is not None:
+        at[spec.axes.time] = time
+    return at | dict.fromkeys(spec.channel_dims, 0)

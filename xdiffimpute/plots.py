@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 import xarray as xr
 
 from .appraisal import examine, exposure_map
@@ -52,6 +51,7 @@ class Plots:
 
     Examples
     --------
+    >>> import numpy as np, xarray as xr
     >>> import xdiffimpute  # registers .impute
     >>> values = np.random.default_rng(0).normal(size=(6, 8, 9))
     >>> sst = xr.DataArray(

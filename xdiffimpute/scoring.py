@@ -22,7 +22,7 @@ from .imputer import Imputer
 from .residuals import METRICS, Residuals, residuals
 from .withholding import Withheld
 
-__all__ = ["compare", "describe", "skill_lines", "skill_table"]
+__all__ = ["compare", "describe", "filling", "skill_lines", "skill_table"]
 
 log = logging.getLogger("xdiffimpute")
 
@@ -52,10 +52,7 @@ def compare(
     """
     fills: dict[str, Callable[[xr.Dataset], xr.Dataset]] = {}
     for method in (imputer, *(BASELINES.create(name) for name in REFERENCES)):
-        if method.name not in fills:
-            fills[method.name] = (
-                _refit(method, spec) if isinstance(method, Baseline) else method.fill
-            )
+        fills.setdefault(method.name, filling(method, spec))
     with _quiet():
         return residuals(ds, spec, withheld, fills, domain)
 
@@ -71,16 +68,28 @@ def _quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
+def filling(imputer: Imputer, spec: FieldSpec) -> Callable[[xr.Dataset], xr.Dataset]:
+    """How an imputer fills data of which observations are withheld.
+
+    Parameters
+    ----------
+    imputer : Imputer
+        A baseline is fitted anew on what is left, everywhere; a network is used as it is.
+    spec : FieldSpec
+
+    Returns
+    -------
+    callable
+        From a gappy Dataset to a filled one.
+    """
+    return _refit(imputer, spec) if isinstance(imputer, Baseline) else imputer.fill
+
+
 def _refit(baseline: Baseline, spec: FieldSpec) -> Callable[[xr.Dataset], xr.Dataset]:
     def fill(gappy: xr.Dataset) -> xr.Dataset:
         axes = spec.axes
-        extra = dict.fromkeys(spec.channel_dims, "channels") | dict.fromkeys(
-            spec.series_dims, "series"
-        )
-        names = [v.name for v in spec.variables]
-        apart = copy.copy(baseline).fit(  # what the caller has fitted stays as it is
-            gappy, variables=names, time=axes.time, y=axes.y, x=axes.x, extra_dims=extra or "series"
-        )
+        # What the caller has fitted stays as it is.
+        apart = copy.copy(baseline).fit(gappy, **spec.layout)
         everywhere = xr.DataArray(np.ones(spec.shape, dtype=bool), dims=(axes.y, axes.x))
         return apart.fill(gappy, where=everywhere)
 
