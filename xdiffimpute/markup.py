@@ -75,20 +75,18 @@ def skill_tables(skill: xr.Dataset, by: str | None = None) -> str:
 
 
 def _whole(name: str, table: xr.DataArray) -> str:
-    units = str(table.attrs.get("units", ""))
-    head = ["method", *(f"{m} ({units})" if units else m for m in ("RMSE", "MAE", "bias")), "cells"]
+    head = ["method", "RMSE", "mean absolute error", "bias", "cells"]
     values = table.transpose("imputer", "metric").values.astype(np.float64)
     marked = _marked(values[:, 0])
     rows = [
         [text(method), best, number(row[1]), number(row[2]), _count(row[3])]
         for method, best, row in zip(table["imputer"].values, marked, values, strict=True)
     ]
-    return _table(head, rows, caption=name)
+    return _table(head, rows, _named(name, table))
 
 
 def _classes(name: str, table: xr.DataArray, by: str) -> str:
-    units = str(table.attrs.get("units", ""))
-    methods = [f"{m} ({units})" if units else str(m) for m in table["imputer"].values]
+    methods = [str(m) for m in table["imputer"].values]
     rows = []
     for label in table[by].values:
         part = table.sel({by: label})
@@ -97,9 +95,8 @@ def _classes(name: str, table: xr.DataArray, by: str) -> str:
             continue
         values = part.sel(metric="rmse").values.astype(np.float64)
         rows.append([text(label), _count(count), *_marked(values)])
-    return _table(
-        [f"{by.replace('_', ' ')} (cells)", "cells counted", *methods], rows, caption=name
-    )
+    head = [f"{by.replace('_', ' ')} (cells)", "cells counted", *methods]
+    return _table(head, rows, _named(name, table))
 
 
 def _marked(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[str]:
@@ -119,11 +116,11 @@ def _count(value: float) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
-    """Cells of ``rows`` are HTML already; the rest is text."""
+    """Cells of ``rows`` and the caption are HTML already; the headings are text."""
     top = "".join(f'<th scope="col">{text(h)}</th>' for h in head)
     body = "".join(
         f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'
         for first, *rest in rows
     )
-    title = f"<caption>{text(caption)}</caption>" if caption else ""
+    title = f"<caption>{caption}</caption>" if caption else ""
     return f"<table>{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

@@ -199,7 +199,7 @@ def _verdicts(whole: xr.Dataset) -> str:
         units = str(table.attrs.get("units", ""))
         rmse = dict(zip(table["imputer"].values, table.sel(metric="rmse").values, strict=True))
         (ours, mine), *others = ((str(k), float(v)) for k, v in rmse.items())
-        named = f"<b>{text(name)}</b>: {text(ours)} is off by {number(mine)} {text(units)}"
+        named = f"<b>{text(name)}</b>: the RMSE of {text(ours)} is {number(mine)} {text(units)}"
         others = [(k, v) for k, v in others if np.isfinite(v)]
         if not np.isfinite(mine) or not others:
             lines.append(f"<p>{text(name)}: no observation could be withheld and compared.</p>")
