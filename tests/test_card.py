@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 from xdiffimpute.diffusion import DiffusionImputer
-from xdiffimpute.markup import score_table, skill_tables
+from xdiffimpute.markup import number, score_table, skill_tables
 from xdiffimpute.thumbnail import SIDE, map_png, sparkline
 
 VOID = {"img", "meta", "br", "hr", "polyline", "circle"}
@@ -70,13 +70,13 @@ def test_it_says_what_it_was_trained_on_and_how_good_it_is(imputer: DiffusionImp
     told = " ".join(page.text)
     history = imputer.fitted.history
     for words in (
-        "9 × 11 cells, lat 0 to 8, lon 0 to 10", "6 hours apart", "89% of the cells",
+        "9 × 11 cells, lat 0 to 8, lon 0 to 10", "one every 6 hours", "89% of the cells",
         f"{history.steps} updates", imputer.fitted.reason, "observed up to",
     ):  # fmt: skip
         assert words in told, words
     skill = xr.Dataset.from_dict(imputer.fitted.skill)
     rmse = next(iter(skill.data_vars.values())).sel(metric="rmse").values
-    assert all(f"{value:.3g}" in page.text for value in rmse)
+    assert all(number(value) in page.text for value in rmse)
     assert [t for t, _ in page.tags].count("table") == 1
 
 
@@ -137,9 +137,18 @@ def test_tables_mark_the_best_and_leave_empty_classes_out() -> None:
     whole = xr.Dataset({"t": (("imputer", "metric"), [[0.5, 0.4, nan, 1234], [0.7, 1, 1, 1234]])},
                        coords)  # fmt: skip
     page = score_table(whole)
-    assert "<td><b>0.5</b></td><td>0.7</td>" in page
-    assert "<td><b>0.5</b></td><td>0.4</td><td>–</td><td>1,234</td>" in skill_tables(whole)
+    assert "<td><b>0.500</b></td><td>0.700</td>" in page
+    assert "<td><b>0.500</b></td><td>0.400</td><td>–</td><td>1,234</td>" in skill_tables(whole)
     parts = whole.expand_dims(distance=["up to 1", "<far>"], axis=-1).copy(deep=True)
     parts["t"][:, :, 1] = nan
     page = skill_tables(parts, "distance")
     assert "up to 1" in page and "far" not in page and '<th scope="col">distance (cells)' in page
+
+
+@pytest.mark.parametrize(
+    "value, shown",
+    [(0.0, "0"), (0.0801, "0.0801"), (-0.13, "-0.130"), (366.4, "366"), (1.5e7, "1.50e+07"),
+     (float("inf"), "–")],
+)  # fmt: skip
+def test_numbers_have_three_digits(value: float, shown: str) -> None:
+    assert number(value) == shown

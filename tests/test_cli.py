@@ -16,6 +16,7 @@ import xarray as xr
 from click.testing import CliRunner, Result
 
 from xdiffimpute.cli import main
+from xdiffimpute.markup import number
 
 
 @pytest.fixture
@@ -295,7 +296,7 @@ def test_score_writes_a_report_beside_the_table(nc: str, tmp_path: Path) -> None
     assert f"wrote {page}" in result.stderr
     rmse = json.loads(result.stdout)["sst"]["methods"]["nearest"]["rmse"]
     text = page.read_text(encoding="utf-8")
-    assert f"{rmse:.3g}" in text and "<b>in.nc</b>" in text
+    assert number(rmse) in text and "<b>in.nc</b>" in text
     assert "give a file in a folder that exists" in failure(
         "score", nc, "--imputer", "nearest", "--html", str(tmp_path / "no" / "r.html")
     )

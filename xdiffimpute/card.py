@@ -96,10 +96,11 @@ def _step(fitted: Fitted) -> str:
     """Time from frame to frame, where the times are dates: their labels have dashes then."""
     if fitted.step is None or not any("-" in str(label)[1:] for label in fitted.withheld.labels):
         return ""
-    for size, unit in ((1.0, "days"), (1 / 24, "hours"), (1 / 1440, "minutes")):
-        if fitted.step >= 0.999 * size or unit == "minutes":
+    for size, unit in ((1.0, "day"), (1 / 24, "hour"), (1 / 1440, "minute")):
+        if fitted.step >= 0.999 * size or unit == "minute":
             break
-    return f", {fitted.step / size:.3g} {unit} apart"
+    count = f"{fitted.step / size:.3g}"
+    return f", one every {unit}" if count == "1" else f", one every {count} {unit}s"
 
 
 def _extent(fitted: Fitted) -> str:

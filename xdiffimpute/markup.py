@@ -17,15 +17,20 @@ def text(value: object) -> str:
     return escape(str(value), quote=True)
 
 
-def number(value: float, digits: int = 3) -> str:
-    """Such as ``0.362``, ``1.2e+06`` or a dash where there is none.
+def number(value: float) -> str:
+    """Three digits, those of a whole number in full; a dash where there is none.
 
     Examples
     --------
-    >>> number(0.36249), number(float("nan"))
-    ('0.362', '–')
+    >>> number(0.36249), number(0.13), number(1234.5), number(float("nan"))
+    ('0.362', '0.130', '1234', '–')
     """
-    return f"{value:.{digits}g}" if math.isfinite(value) else "–"
+    if not math.isfinite(value):
+        return "–"
+    size = abs(value)
+    if size and not 1e-4 <= size < 1e6:
+        return f"{value:.2e}"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(size))) if size else 0}f}"
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> str:
@@ -100,10 +105,10 @@ def _classes(name: str, table: xr.DataArray, by: str) -> str:
 
 
 def _marked(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[str]:
-    """Numbers, the lowest in bold."""
+    """Numbers, the lowest in bold, with those that read the same."""
     finite = values[np.isfinite(values)]
-    best = finite.min() if len(finite) > 1 else None
-    return [f"<b>{number(v)}</b>" if v == best else number(v) for v in values]
+    best = number(float(finite.min())) if len(finite) > 1 else ""
+    return [f"<b>{shown}</b>" if shown == best else shown for shown in map(number, values)]
 
 
 def _named(name: object, table: xr.DataArray) -> str:

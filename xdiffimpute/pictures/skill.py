@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from ..markup import number
 from .base import INK, colours_of, new_figure, plain, pretty, save, with_units
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _bars(ax: Axes, table: xr.DataArray, units: str) -> None:
     places = np.arange(len(methods))[::-1]
     ax.barh(places, shown, color=list(colours_of(methods).values()), height=0.62)
     for place, value in zip(places, rmse, strict=True):
-        text = f"{value:#.3g}".rstrip(".") if np.isfinite(value) else "no cells"
+        text = number(value) if np.isfinite(value) else "no cells"
         ax.annotate(
             text, (np.nan_to_num(value), place), (3, 0), textcoords="offset points",
             va="center", fontsize=8, color=INK,
