@@ -128,8 +128,12 @@ def test_exposure_hatches_what_cannot_be_learned() -> None:
     assert list(shown) == ["t, level 500", "t, level 850"]
     assert shown["t, level 500"].mask.tolist() == [[False, True], [False, False]]
     assert figure.get_suptitle() == "Query exposure under the partition 'block'"
-    clims = {c.get_clim() for a in figure.axes for c in a.collections if c.get_label() != "<bar>"
-             and isinstance(c, QuadMesh) and a.get_title()}  # fmt: skip
+    clims = {
+        c.get_clim()
+        for a in figure.axes
+        for c in a.collections
+        if isinstance(c, QuadMesh) and a.get_title()
+    }
     assert clims == {(0.0, 0.8)}
     with pytest.raises(ImputeError, match="13 maps are too many for one picture"):
         exposure(xr.Dataset({"t": (("level", "lat", "lon"), np.ones((13, 2, 2)))}))

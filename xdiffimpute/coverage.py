@@ -64,4 +64,4 @@ def coverage(ds: xr.Dataset, options: Mapping[str, Any] | None = None) -> xr.Dat
     for variable, array in found.data_vars.items():
         name = str(variable).removesuffix(IN_SPACE).removesuffix(IN_TIME)
         array.attrs = {"long_name": f"share of {name} that is observed", "units": "1"}
-    return found.assign_attrs({})
+    return found
