@@ -16,6 +16,7 @@ import xarray as xr
 from click.testing import CliRunner, Result
 
 from xdiffimpute.cli import main
+from xdiffimpute.markup import number
 
 
 @pytest.fixture
@@ -286,3 +287,16 @@ def test_fit_fill_score(nc: str, tmp_path: Path) -> None:
 def test_fit_needs_a_place_for_the_model(nc: str, tmp_path: Path) -> None:
     said = failure("fit", nc, "--save", str(tmp_path / "no/m.imputer"))
     assert "in a folder that exists" in said
+
+
+def test_score_writes_a_report_beside_the_table(nc: str, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    page = tmp_path / "report.html"
+    result = run("score", nc, "--imputer", "nearest", "--json", "--html", str(page))
+    assert f"wrote {page}" in result.stderr
+    rmse = json.loads(result.stdout)["sst"]["methods"]["nearest"]["rmse"]
+    text = page.read_text(encoding="utf-8")
+    assert number(rmse) in text and "<b>in.nc</b>" in text
+    assert "give a file in a folder that exists" in failure(
+        "score", nc, "--imputer", "nearest", "--html", str(tmp_path / "no" / "r.html")
+    )

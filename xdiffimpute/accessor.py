@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .diffusion import DiffusionImputer
     from .imputer import Imputer
     from .partition import Partition
+    from .plots import Plots
     from .samplers import Sampler
 
 __all__ = ["ImputeDataArrayAccessor", "ImputeDatasetAccessor"]
@@ -202,7 +203,13 @@ class _Impute(ABC, Generic[X]):
             )
         )
 
-    def score(self, imputer: Imputer | str | None = None, **options: Any) -> xr.Dataset:
+    def score(
+        self,
+        imputer: Imputer | str | None = None,
+        *,
+        by: Literal["distance", "gap_size"] | None = None,
+        **options: Any,
+    ) -> xr.Dataset:
         """Skill at observations withheld in the shape of the data's own gaps.
 
         For the data an imputer was fitted on, cells that training never saw are used: they are
@@ -214,25 +221,28 @@ class _Impute(ABC, Generic[X]):
         ----------
         imputer : DiffusionImputer, str, optional
             As in :meth:`fill`.
+        by : {"distance", "gap_size"}, optional
+            Sort the cells by the distance to the nearest observation in the same frame, or by the
+            size of the gap they are in, both in cells.
         **options
             For a baseline by name: as in :meth:`fill`.
 
         Returns
         -------
         Dataset
-            For each variable, dims (imputer, metric): RMSE, mean absolute error, bias (in the
-            variable's units) and number of cells, for the imputer, climatology and linear
-            interpolation.
+            For each variable, dims (imputer, metric) or (imputer, metric, by): RMSE, mean absolute
+            error, bias (in the variable's units) and number of cells, for the imputer,
+            climatology and linear interpolation.
+
+        Raises
+        ------
+        UnknownNameError
+            If ``by`` or the name of a baseline is unknown.
         """
-        from .baselines import Baseline
+        from .appraisal import examine
+        from .scoring import skill_table
 
-        chosen = self._resolve(imputer, options)
-        if isinstance(chosen, Baseline):
-            from .appraisal import score_baseline
-
-            return score_baseline(chosen, self._dataset())
-        skill: xr.Dataset = chosen.score(self._dataset())
-        return skill
+        return skill_table(examine(self._resolve(imputer, options), self._dataset()), by)
 
     def exposure(
         self,
@@ -274,6 +284,15 @@ class _Impute(ABC, Generic[X]):
         for name in seen.data_vars:
             seen[name].attrs = {}
         return self._back(seen)
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures: ``ds.impute.plot.gaps()``, ``.exposure()``, ``.comparison(imputer)``,
+        ``.skill(imputer)``, ``.spectrum(imputer)``, ``.training(imputer)``.
+        """
+        from .plots import Plots
+
+        return Plots(self._dataset(), self._resolve)
 
     def _resolve(self, imputer: Imputer | str | None, options: dict[str, Any]) -> Any:
         if isinstance(imputer, os.PathLike) or (

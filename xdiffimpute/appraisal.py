@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 import xarray as xr
@@ -12,16 +12,18 @@ import xarray as xr
 from .baselines import Baseline
 from .exposure import exposure
 from .fields import FieldSpec
+from .imputer import Imputer
 from .partition import Partition
 from .quantities import dequantify
-from .scoring import score
+from .residuals import Residuals
+from .scoring import compare
 from .splitting import find_partition
 from .survey import observed_share, sample_masks
 from .tiling import default_window
 from .validation import check_dataset, check_values
 from .withholding import withhold
 
-__all__ = ["exposure_map", "score_baseline"]
+__all__ = ["Examinable", "examine", "exposure_map"]
 
 
 def exposure_map(
@@ -97,31 +99,38 @@ def _one_map(field: xr.DataArray, spec: FieldSpec) -> xr.DataArray:
     return field.isel(dict.fromkeys(dims, 0), drop=True)
 
 
-def score_baseline(
-    baseline: Baseline, ds: xr.Dataset, *, window: int = 5, seed: int = 0
-) -> xr.Dataset:
-    """Skill of a baseline at observations withheld in the shape of the data's gaps.
+class Examinable(Protocol):
+    """What can say for itself what it gets wrong: a fitted network."""
+
+    def examine(self, ds: xr.Dataset) -> Residuals:
+        """Errors at withheld observations."""
+        ...
+
+
+def examine(imputer: Imputer, ds: xr.Dataset, *, window: int = 5, seed: int = 0) -> Residuals:
+    """Errors at observations withheld in the shape of the data's gaps.
 
     Parameters
     ----------
-    baseline : Baseline
-        Refitted without the withheld cells.
+    imputer : DiffusionImputer or Baseline
+        A baseline is refitted without the withheld cells.
     ds : Dataset
-    window : int
-        Longest run of withheld frames.
-    seed : int
+    window, seed : int
+        For a baseline: the longest run of withheld frames, and which are drawn.
 
     Returns
     -------
-    Dataset
-        See :func:`xdiffimpute.scoring.skill_table`.
+    Residuals
+        For :func:`xdiffimpute.scoring.skill_table`.
     """
+    if not isinstance(imputer, Baseline):
+        return cast(Examinable, imputer).examine(ds)
     plain, _ = dequantify(ds)
-    spec = FieldSpec.from_dataset(plain, **baseline.layout)
+    spec = FieldSpec.from_dataset(plain, **imputer.layout)
     check_dataset(plain, spec)
     packed = spec.pack(plain)
     share = check_values(packed, spec, for_fit=True)
     masks = sample_masks(packed, min(window, packed.sizes["time"]))
     partition, _ = find_partition("auto", masks, share > 0)
     withheld = withhold(packed, spec.clock(plain), partition, window=window, seed=seed)
-    return score(baseline, plain, spec, withheld)
+    return compare(imputer, plain, spec, withheld, share > 0)

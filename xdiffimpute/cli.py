@@ -33,6 +33,8 @@ from .exceptions import CheckpointError, ImputeError, OutputExistsError, Unknown
 from .tabulation import as_dict, as_table
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from .imputer import Imputer
     from .registry import Registry
 
@@ -239,21 +241,34 @@ def fill(
 @click.option("--imputer", "chosen", metavar="MODEL|NAME", type=click.Path(), required=True,
               help="A saved imputer, or a baseline by name.")  # fmt: skip
 @json_option("Print JSON instead of a table.")
+@click.option("--html", metavar="FILE", type=click.Path(),
+              help="Write a report with pictures; FILE is replaced if it exists.")  # fmt: skip
 @axes_options
 @chunks_option
 @verbosity
-def score(source: str, chosen: str, as_json: bool, chunks: Any, **axes: Any) -> None:
+def score(
+    source: str, chosen: str, as_json: bool, html: str | None, chunks: Any, **axes: Any
+) -> None:
     """Print the skill at observations of IN that are withheld and filled again.
 
     \b
     Examples:
       xdiffimpute score sst.nc --imputer sst.imputer
       xdiffimpute score sst.nc --imputer biharmonic --json
+      xdiffimpute score sst.nc --imputer sst.imputer --html report.html
     """
     from .sources import open_store
 
+    if html is not None:
+        from .report import check_report
+
+        check_report(html)
     imputer, options = _imputer(chosen, axes)
-    skill = open_store(source, chunks=chunks).impute.score(imputer, **options)
+    ds = open_store(source, chunks=chunks)
+    if html is None:
+        skill = ds.impute.score(imputer, **options)
+    else:
+        skill = _report(ds, imputer, options, html, source)
     click.echo(json.dumps(as_dict(skill), indent=2) if as_json else as_table(skill))
 
 
@@ -310,3 +325,16 @@ def _imputer(chosen: str, axes: dict[str, Any]) -> tuple[Imputer | str, dict[str
         f"{chosen!r} is neither a saved imputer nor a baseline; "
         f"there are {', '.join(BASELINES)}.{hint}"
     )
+
+
+def _report(
+    ds: xr.Dataset, imputer: Imputer | str, options: dict[str, Any], path: str, source: str
+) -> xr.Dataset:
+    """Write the report; the skill comes back, so that it is measured once."""
+    from .baselines import BASELINES
+    from .report import write_report
+
+    method = BASELINES.create(imputer, **options) if isinstance(imputer, str) else imputer
+    skill = write_report(ds, method, path, source=Path(source).name)
+    log.info("wrote %s", path)
+    return skill

@@ -18,7 +18,7 @@ from .baselines import BASELINES
 from .datasets import DATASETS
 from .exceptions import ImputeError
 from .masks import MASKS
-from .picture import comparison
+from .pictures.comparison import comparison
 from .stores import write_store
 
 __all__ = ["Row", "hide_blocks", "run_demo"]

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from ._typing import BoolArray
 from .assembly import assemble
+from .card import card
 from .coordinates import Coordinates
 from .exceptions import CompatibilityError, ImputeError, NotFittedError
 from .fields import FieldSpec
@@ -26,8 +27,9 @@ from .imputer import Imputer
 from .methods import METHODS
 from .quantities import dequantify, requantify
 from .reconstruction import Filler, reconstruct
+from .residuals import Residuals
 from .samplers import SAMPLERS, Sampler
-from .scoring import describe, score, skill_lines
+from .scoring import compare, describe, skill_lines, skill_table
 from .streaming import POOL_BYTES
 from .validation import check_dataset, check_values
 from .withholding import withhold
@@ -238,8 +240,24 @@ class DiffusionImputer(Imputer):
             seed=seed,
         )
 
-    def score(self, ds: xr.Dataset) -> xr.Dataset:
+    def score(self, ds: xr.Dataset, by: str | None = None) -> xr.Dataset:
         """Skill at withheld observations, beside climatology's and linear interpolation's.
+
+        Parameters
+        ----------
+        ds : Dataset
+            As for :meth:`examine`.
+        by : {"distance", "gap_size"}, optional
+
+        Returns
+        -------
+        Dataset
+            See :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.score`.
+        """
+        return skill_table(self.examine(ds), by)
+
+    def examine(self, ds: xr.Dataset) -> Residuals:
+        """Errors cell by cell at withheld observations, also of climatology and linear.
 
         Parameters
         ----------
@@ -249,8 +267,7 @@ class DiffusionImputer(Imputer):
 
         Returns
         -------
-        Dataset
-            See :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.score`.
+        Residuals
         """
         plain, _ = dequantify(ds)
         fitted = self.fitted
@@ -258,10 +275,10 @@ class DiffusionImputer(Imputer):
         check_dataset(plain, fitted.spec)
         packed, clock = fitted.spec.pack(plain), fitted.spec.clock(plain)
         fitted.check_clock(clock)
-        check_values(packed, fitted.spec, for_fit=False)
+        domain = check_values(packed, fitted.spec, for_fit=False) > 0
         withheld = None
         if fitted.spec.same_grid(plain):
-            withheld = fitted.withheld.matched(packed, clock.labels)
+            withheld, domain = fitted.withheld.matched(packed, clock.labels), fitted.domain()
         if withheld is None:
             log.info(
                 "none of the observations withheld in the fit is in these data: others are "
@@ -270,7 +287,7 @@ class DiffusionImputer(Imputer):
             withheld = withhold(
                 packed, clock, fitted.partition, window=fitted.window, seed=fitted.seed + 1
             )
-        return score(self, plain, fitted.spec, withheld)
+        return compare(self, plain, self._spec_of(plain), withheld, domain)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one file that :func:`xdiffimpute.load` reads: safetensors, no code.
@@ -318,6 +335,9 @@ class DiffusionImputer(Imputer):
         if not fitted.skill:
             return head
         return f"{head}\n{skill_lines(xr.Dataset.from_dict(fitted.skill))}"
+
+    def _repr_html_(self) -> str:
+        return card(self._fitted, repr(self))
 
 
 def _resident(ds: xr.Dataset, variables: Sequence[str] | None) -> xr.Dataset:

@@ -106,6 +106,20 @@ class FieldSpec:
         """Steps of the y and x coordinates, or None."""
         return self.grid.spacing
 
+    @property
+    def layout(self) -> dict[str, Any]:
+        """The arguments of :meth:`from_dataset` that lead to this layout."""
+        return {
+            "variables": [v.name for v in self.variables],
+            "time": self.axes.time,
+            "y": self.axes.y,
+            "x": self.axes.x,
+            "extra_dims": {
+                **dict.fromkeys(self.channel_dims, "channels"),
+                **dict.fromkeys(self.series_dims, "series"),
+            },
+        }
+
     @classmethod
     def from_dataset(
         cls,
@@ -170,17 +184,7 @@ class FieldSpec:
 
     def moved_to(self, ds: xr.Dataset) -> FieldSpec:
         """The same layout on the grid of other data."""
-        return FieldSpec.from_dataset(
-            ds,
-            variables=[v.name for v in self.variables],
-            time=self.axes.time,
-            y=self.axes.y,
-            x=self.axes.x,
-            extra_dims={
-                **dict.fromkeys(self.channel_dims, "channels"),
-                **dict.fromkeys(self.series_dims, "series"),
-            },
-        )
+        return FieldSpec.from_dataset(ds, **self.layout)
 
     def pack(self, ds: xr.Dataset) -> xr.DataArray:
         """Lay out a dataset's variables, in the units of this spec.

@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from ._typing import AnyArray, BoolArray
+from ._typing import AnyArray, BoolArray, IntArray
 from .exceptions import DataError
 
-__all__ = ["Gaps", "block_counts", "clumping", "find_grid", "gap_length"]
+__all__ = ["Gaps", "block_counts", "clumping", "find_grid", "gap_length", "gap_sizes"]
 
 AGREE = 0.99
 PURE = 0.98
@@ -216,3 +219,36 @@ def gap_length(frames: BoolArray, axis: int) -> float:
     missing = ~np.moveaxis(frames, axis, -1)
     starts = missing[..., 0].sum() + (missing[..., 1:] & ~missing[..., :-1]).sum()
     return float(missing.sum() / max(int(starts), 1))
+
+
+def gap_sizes(missing: BoolArray, *, periodic: bool = False) -> IntArray:
+    """Size of the gap that each missing cell is part of: cells that touch at a side.
+
+    Parameters
+    ----------
+    missing : bool array, shape (H, W)
+    periodic : bool
+        Whether the last column borders on the first.
+
+    Returns
+    -------
+    int array, shape (H, W)
+        Zero where nothing is missing.
+
+    Examples
+    --------
+    >>> gap_sizes(np.array([[1, 0, 1], [1, 0, 0]], dtype=bool)).tolist()
+    [[2, 0, 1], [2, 0, 0]]
+    >>> gap_sizes(np.array([[1, 0, 1], [1, 0, 0]], dtype=bool), periodic=True).tolist()
+    [[3, 0, 3], [3, 0, 0]]
+    """
+    label, count = ndimage.label(missing)
+    if periodic and count:
+        # Gaps that meet across the seam are one: the components of a graph of labels.
+        meet = missing[:, 0] & missing[:, -1]
+        pairs = (label[meet, 0] - 1, label[meet, -1] - 1)
+        graph = coo_array((np.ones(len(pairs[0])), pairs), shape=(count, count))
+        label = np.where(missing, connected_components(graph, directed=False)[1][label - 1] + 1, 0)
+    sizes = np.bincount(label.ravel())
+    sizes[0] = 0
+    return np.asarray(sizes[label])

@@ -211,7 +211,7 @@ def _draw(
     gappy: xr.Dataset, filled: xr.Dataset, truth: xr.Dataset | None, recipe: Recipe
 ) -> str | None:
     """A picture of the frame in the middle; without matplotlib, a warning."""
-    from .picture import comparison
+    from .pictures.comparison import comparison
 
     axes = find_axes(gappy)
     names = [n for n in gappy.data_vars if f"{n}_imputation_flag" in filled]

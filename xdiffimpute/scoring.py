@@ -8,37 +8,31 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
 
-import dask
 import numpy as np
 import xarray as xr
 
-from ._typing import BoolArray, FloatArray
+from ._typing import BoolArray
 from .baselines import BASELINES, Baseline
+from .breakdown import breakdown
 from .fields import FieldSpec
 from .imputer import Imputer
+from .residuals import METRICS, Residuals, residuals
 from .withholding import Withheld
 
-__all__ = ["METRICS", "describe", "score", "skill_lines", "skill_table", "thinned"]
+__all__ = ["compare", "describe", "filling", "skill_lines", "skill_table"]
 
 log = logging.getLogger("xdiffimpute")
 
-Run: TypeAlias = tuple[int, int, int, BoolArray]
-
 REFERENCES = ("climatology", "linear")
-METRICS = ("rmse", "mae", "bias", "cells")
 
 
-def thinned(ds: xr.Dataset, spec: FieldSpec, withheld: Withheld) -> xr.Dataset:
-    """The dataset without the withheld cells; lazy if the input is."""
-    return ds.assign(spec.unpack(withheld.remove(spec.pack(ds)), like=ds))
-
-
-def score(imputer: Imputer, ds: xr.Dataset, spec: FieldSpec, withheld: Withheld) -> xr.Dataset:
-    """Skill of an imputer beside that of climatology and linear interpolation.
+def compare(
+    imputer: Imputer, ds: xr.Dataset, spec: FieldSpec, withheld: Withheld, domain: BoolArray
+) -> Residuals:
+    """Errors of an imputer beside those of climatology and linear interpolation.
 
     A baseline is fitted on the data without the withheld cells; a network must not have seen
     them.
@@ -49,20 +43,18 @@ def score(imputer: Imputer, ds: xr.Dataset, spec: FieldSpec, withheld: Withheld)
     ds : Dataset
     spec : FieldSpec
     withheld : Withheld
+    domain : bool array, shape (C, H, W)
+        Cells observed at least once.
 
     Returns
     -------
-    Dataset
-        See :func:`skill_table`.
+    Residuals
     """
     fills: dict[str, Callable[[xr.Dataset], xr.Dataset]] = {}
     for method in (imputer, *(BASELINES.create(name) for name in REFERENCES)):
-        if method.name not in fills:
-            fills[method.name] = (
-                _refit(method, spec) if isinstance(method, Baseline) else method.fill
-            )
+        fills.setdefault(method.name, filling(method, spec))
     with _quiet():
-        return skill_table(ds, spec, withheld, fills)
+        return residuals(ds, spec, withheld, fills, domain)
 
 
 @contextmanager
@@ -76,16 +68,28 @@ def _quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
+def filling(imputer: Imputer, spec: FieldSpec) -> Callable[[xr.Dataset], xr.Dataset]:
+    """How an imputer fills data of which observations are withheld.
+
+    Parameters
+    ----------
+    imputer : Imputer
+        A baseline is fitted anew on what is left, everywhere; a network is used as it is.
+    spec : FieldSpec
+
+    Returns
+    -------
+    callable
+        From a gappy Dataset to a filled one.
+    """
+    return _refit(imputer, spec) if isinstance(imputer, Baseline) else imputer.fill
+
+
 def _refit(baseline: Baseline, spec: FieldSpec) -> Callable[[xr.Dataset], xr.Dataset]:
     def fill(gappy: xr.Dataset) -> xr.Dataset:
         axes = spec.axes
-        extra = dict.fromkeys(spec.channel_dims, "channels") | dict.fromkeys(
-            spec.series_dims, "series"
-        )
-        names = [v.name for v in spec.variables]
-        apart = copy.copy(baseline).fit(  # what the caller has fitted stays as it is
-            gappy, variables=names, time=axes.time, y=axes.y, x=axes.x, extra_dims=extra or "series"
-        )
+        # What the caller has fitted stays as it is.
+        apart = copy.copy(baseline).fit(gappy, **spec.layout)
         everywhere = xr.DataArray(np.ones(spec.shape, dtype=bool), dims=(axes.y, axes.x))
         return apart.fill(gappy, where=everywhere)
 
@@ -125,83 +129,38 @@ def describe(skill: xr.Dataset) -> str:
     return text
 
 
-def skill_table(
-    ds: xr.Dataset,
-    spec: FieldSpec,
-    withheld: Withheld,
-    fills: Mapping[str, Callable[[xr.Dataset], xr.Dataset]],
-) -> xr.Dataset:
-    """Score several ways of filling at the same withheld cells.
+def skill_table(found: Residuals, by: str | None = None) -> xr.Dataset:
+    """Errors as a table.
 
     Parameters
     ----------
-    ds : Dataset
-        With the withheld cells still in it.
-    spec : FieldSpec
-    withheld : Withheld
-    fills : mapping of str to callable
-        Each from a gappy Dataset to a filled one.
+    found : Residuals
+    by : {"distance", "gap_size"}, optional
+        Sort the cells (:mod:`xdiffimpute.breakdown`); default: all of them together.
 
     Returns
     -------
     Dataset
-        One variable for each variable of ``spec``, dims (imputer, metric): RMSE, mean absolute
-        error and bias in the variable's units, and the number of cells, those that every
-        method fills.
+        One variable for each variable of the data, dims (imputer, metric) or
+        (imputer, metric, by): RMSE, mean absolute error and bias in the variable's units, and
+        the number of cells, those that every method fills.
+
+    Raises
+    ------
+    UnknownNameError
+        If ``by`` is another word.
     """
-    truth = spec.pack(ds)
-    gappy = thinned(ds.chunk(), spec, withheld)
-    names = [channel.variable for channel in spec.channels]
-    out: dict[str, FloatArray] = {
-        v.name: np.full((len(fills), len(METRICS)), np.nan) for v in spec.variables
-    }
-    runs = _runs(withheld)
-    if not runs:
-        log.warning("no observation could be withheld: there is no skill to report")
-    pieces: list[dict[str, list[FloatArray]]] = []
-    right = _cut(truth, runs)
-    for fill in fills.values():
-        errors: dict[str, list[FloatArray]] = {v.name: [] for v in spec.variables}
-        guesses = _cut(spec.pack(fill(gappy)), runs)
-        for guess, known, (_, _, _, masks) in zip(guesses, right, runs, strict=True):
-            for c, name in enumerate(names):
-                errors[name].append((guess - known)[:, c][masks[:, c]])
-        pieces.append(errors)
-    for name in out:
-        every = [np.concatenate([np.empty(0), *errors[name]]) for errors in pieces]
-        answered: BoolArray = np.all([np.isfinite(error) for error in every], axis=0)
-        for k, error in enumerate(every):
-            fine = error[answered]
-            if fine.size:
-                out[name][k] = (
-                    np.sqrt(np.mean(fine**2)), np.abs(fine).mean(), fine.mean(), fine.size,
-                )  # fmt: skip
-    units = {v.name: v.units for v in spec.variables}
-    coords = {"imputer": list(fills), "metric": list(METRICS)}
+    if by is not None:
+        return breakdown(found, by)
     return xr.Dataset(
         {
-            name: (("imputer", "metric"), table, {"units": units[name]} if units[name] else {})
-            for name, table in out.items()
+            v.name: (
+                ("imputer", "metric"),
+                found.table(v.name),
+                {"units": v.units} if v.units else {},
+            )
+            for v in found.spec.variables
         },
-        coords=coords,
+        coords={"imputer": list(found.methods), "metric": list(METRICS)},
         attrs={"comment": "errors at observations withheld in the shape of the data's own gaps"},
     )
-
-
-def _cut(packed: xr.DataArray, runs: list[Run]) -> list[FloatArray]:
-    """Frames of each run, (n, C, H, W) in float64, in one computation."""
-    lazy = [packed.isel(series=s, time=slice(a, b)) for s, a, b, _ in runs]
-    return [np.asarray(piece.values, dtype=np.float64) for piece in dask.compute(*lazy)]
-
-
-def _runs(withheld: Withheld) -> list[Run]:
-    """Consecutive frames of one series together: (series, start, stop, masks)."""
-    order = np.lexsort((withheld.time, withheld.series))
-    runs: list[tuple[int, int, int, list[int]]] = []
-    for k in order:
-        s, t = int(withheld.series[k]), int(withheld.time[k])
-        if runs and runs[-1][0] == s and runs[-1][2] == t:
-            runs[-1] = (s, runs[-1][1], t + 1, [*runs[-1][3], int(k)])
-        else:
-            runs.append((s, t, t + 1, [int(k)]))
-    return [(s, a, b, withheld.masks[index]) for s, a, b, index in runs]

@@ -18,7 +18,7 @@ from matplotlib.image import imread
 
 from xdiffimpute.datasets import DATASETS
 from xdiffimpute.exceptions import ImputeError
-from xdiffimpute.picture import comparison
+from xdiffimpute.pictures.comparison import comparison
 
 COLUMNS = ["truth", "observed", "filled", "error", "standard error"]
 
@@ -183,3 +183,16 @@ def test_errors_say_what_to_type(frame, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImputeError, match=r"pip install 'xdiffimpute\[plot\]'"):
         comparison(frame["gappy"], frame["filled"])
+
+
+def test_headings_and_size_can_be_given(frame) -> None:
+    figure = comparison(
+        frame["gappy"], frame["filled"], variables=["h"], headings={"observed": "given"},
+        figsize=(7.0, 3.0),
+    )  # fmt: skip
+    assert [ax.get_title() for ax in figure.axes[:3]] == ["given", "filled", "standard error"]
+    assert figure.get_size_inches().tolist() == [7.0, 3.0]
+    with pytest.raises(ImputeError, match=r"figsize=7 is not a size; .*figsize=\(8, 5\)"):
+        comparison(frame["gappy"], frame["filled"], figsize=7)  # type: ignore[arg-type]
+    with pytest.raises(ImputeError, match="cannot save a picture as 'a.txt'"):
+        comparison(frame["gappy"], frame["filled"], path="a.txt")

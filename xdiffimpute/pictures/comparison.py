@@ -7,18 +7,33 @@ standard error share another, so that the one can be judged as an estimate of th
 from __future__ import annotations
 
 import os
-import re
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from ._typing import BoolArray, FloatArray
-from .axes import find_axes
-from .exceptions import AxesError, ImputeError
+from .._typing import BoolArray, FloatArray
+from ..exceptions import ImputeError
+from .base import (
+    EMPTY,
+    HATCHED,
+    INK,
+    PANEL,
+    Axis,
+    aspect_of,
+    axis_of,
+    colour_map,
+    dims_of,
+    legible,
+    new_figure,
+    plain,
+    pretty,
+    save,
+    shape_of,
+    with_units,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,33 +41,10 @@ if TYPE_CHECKING:
 
 __all__ = ["comparison"]
 
-INK, FAINT = "#222222", "#8a8a8a"
-UNSEEN: dict[str, Any] = {
-    "facecolor": "#ececec",
-    "edgecolor": "#c4c4c4",
-    "hatch": "////",
-    "linewidth": 0.0,
-}
-EMPTY, KEPT = "#b4b4b4", "#f7f7f7"
+KEPT = "#f7f7f7"
 VALUES = ("truth", "observed", "filled")
 HEADINGS = {"error": "error (filled − truth)"}
-# cmocean's maps, and matplotlib's nearest where it is not installed.
-MAPS = {"balance": "RdBu_r", "curl": "PiYG", "thermal": "viridis", "matter": "RdPu"}
-UNITS = {
-    "degrees_east": "°E", "degrees_north": "°N", "degree_east": "°E", "degree_north": "°N",
-    "degc": "°C", "degree_celsius": "°C", "degrees_celsius": "°C", "celsius": "°C", "1": "",
-}  # fmt: skip
-PANEL = 2.3  # inches, of a square panel
 SPECKLED = 3.0  # edges of gaps longer than this many rows and columns would only hide the map
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Where the cells of a dim begin and end, in which units."""
-
-    edges: FloatArray
-    name: str
-    units: str
 
 
 @dataclass(frozen=True)
@@ -77,17 +69,17 @@ class _Field:
             low, high = _range([self.maps[c] for c in VALUES if c in self.maps], 0.002)
             if low < 0 < high and min(-low, high) > 0.3 * max(-low, high):
                 most = max(-low, high)
-                return {"cmap": _map("balance"), "vmin": -most, "vmax": most}
-            return {"cmap": _map("thermal"), "vmin": low, "vmax": high}
+                return {"cmap": colour_map("balance"), "vmin": -most, "vmax": most}
+            return {"cmap": colour_map("thermal"), "vmin": low, "vmax": high}
         _, most = _range([np.abs(v) for c, v in self.maps.items() if c not in VALUES], 0.005)
         if column == "error":
-            return {"cmap": _map("curl"), "vmin": -most, "vmax": most}
-        return {"cmap": _map("matter"), "vmin": 0.0, "vmax": most}
+            return {"cmap": colour_map("curl"), "vmin": -most, "vmax": most}
+        return {"cmap": colour_map("matter"), "vmin": 0.0, "vmax": most}
 
     def caption(self, column: str) -> str:
         """What a colour bar shows, in which units; of errors, how large they are."""
         if column in VALUES:
-            return _with_units(self.title, self.units)
+            return with_units(self.title, self.units)
         found = self.maps[column][np.isfinite(self.maps[column])]
         what = "RMSE" if column == "error" else "root mean square"
         size = f"{what} {np.sqrt(np.mean(found**2)):.3g} {self.units}" if found.size else ""
@@ -101,6 +93,8 @@ def comparison(
     truth: xr.Dataset | None = None,
     variables: Sequence[str] | None = None,
     title: str = "",
+    headings: Mapping[str, str] | None = None,
+    figsize: tuple[float, float] | None = None,
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
     """Draw one frame: a row for each variable.
@@ -115,6 +109,11 @@ def comparison(
         Default: those with a flag in ``filled``.
     title : str
         Above all panels.
+    headings : mapping of str to str, optional
+        What to write above a column in place of ``"truth"``, ``"observed"``, ``"filled"``,
+        ``"error"`` or ``"standard error"``.
+    figsize : (float, float), optional
+        Width and height in inches; default: by the number and the shape of the panels.
     path : path, optional
         Where to save the picture, at 200 dots an inch; its ending decides the format.
 
@@ -141,39 +140,26 @@ def comparison(
     >>> [ax.get_title() for ax in figure.axes[:4]]
     ['truth', 'observed', 'filled', 'error (filled − truth)']
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImputeError(
-            "pictures need matplotlib; install it with: pip install 'xdiffimpute[plot]'"
-        ) from error
     flagged = [v for v in gappy.data_vars if f"{v}_imputation_flag" in filled]
     names = [str(v) for v in variables or flagged]
     _check(names, [ds for ds in (gappy, filled, truth) if ds is not None])
     judged = all(f"{n}_standard_error" in filled for n in names)
     fields = [_field(n, gappy, filled, truth, judged) for n in names]
-    y, x = (_axis(gappy, dim) for dim in _dims(gappy, names[0]))
-    aspect = _aspect(y, x)
-    shape = aspect * float(np.ptp(y.edges) / np.ptp(x.edges)) if aspect else 0.8
-    shape = min(max(shape, 0.4), 2.0)
+    y, x = (axis_of(gappy, dim) for dim in dims_of(gappy, names[0]))
+    aspect, shape = aspect_of(y, x), shape_of(y, x)
     columns = list(fields[0].maps)
     width, height = PANEL / shape**0.5, PANEL * shape**0.5
-    figure = Figure(
-        figsize=(width * len(columns) + 1.0, (height + 0.85) * len(fields) + 1.0),
-        layout="compressed",
-    )
+    figure = new_figure(width * len(columns) + 1.0, (height + 0.85) * len(fields) + 1.0, figsize)
     axes = figure.subplots(len(fields), len(columns), squeeze=False, sharex=True, sharey=True)
     for row, field in zip(axes, fields, strict=True):
         _draw(figure, list(row), field, x.edges, y.edges)
         for ax in row:
             ax.set_aspect(aspect or "auto")
-    _label(axes, columns, y, x)
+    _label(axes, [(HEADINGS | dict(headings or {})).get(c, c) for c in columns], y, x)
     _legend(figure, fields)
     if title:
         figure.suptitle(title, fontsize=12, color=INK)
-    if path is not None:
-        figure.savefig(path, dpi=200, facecolor="white", bbox_inches="tight", pad_inches=0.12)
-    return figure
+    return save(figure, path)
 
 
 def _check(names: list[str], sources: list[xr.Dataset]) -> None:
@@ -198,7 +184,7 @@ def _check(names: list[str], sources: list[xr.Dataset]) -> None:
 def _field(
     name: str, gappy: xr.Dataset, filled: xr.Dataset, truth: xr.Dataset | None, judged: bool
 ) -> _Field:
-    dims = _dims(gappy, name)
+    dims = dims_of(gappy, name)
 
     def values(ds: xr.Dataset, variable: str = name) -> FloatArray:
         return np.asarray(ds[variable].transpose(*dims).values, dtype=np.float64)
@@ -212,7 +198,7 @@ def _field(
     if judged:
         maps["standard error"] = np.where(gaps, values(filled, f"{name}_standard_error"), np.nan)
     attrs = gappy[name].attrs
-    return _Field(name, str(attrs.get("long_name", name)), _pretty(attrs.get("units")), maps, gaps)
+    return _Field(name, str(attrs.get("long_name", name)), pretty(attrs.get("units")), maps, gaps)
 
 
 def _draw(figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: FloatArray) -> None:
@@ -227,7 +213,7 @@ def _draw(figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: Floa
     images, panels = {}, dict(zip(field.maps, row, strict=True))
     for column, ax in panels.items():
         ax.set_label(f"{field.name}: {column}")
-        ax.patch.set(**(UNSEEN if column == "observed" else {"facecolor": EMPTY}))
+        ax.patch.set(**(HATCHED if column == "observed" else {"facecolor": EMPTY}))
         if column not in VALUES:
             ax.pcolormesh(x, y, kept, rasterized=True, cmap=ListedColormap([KEPT]))
         images[column] = ax.pcolormesh(
@@ -236,7 +222,7 @@ def _draw(figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: Floa
         if column != "truth":
             lines = LineCollection(outline, colors=INK, linewidths=width, capstyle="projecting")
             ax.add_collection(lines, autolim=False)
-        _plain(ax)
+        plain(ax)
     groups = [[c for c in panels if c in VALUES], *([c] for c in panels if c not in VALUES)]
     for group in groups:
         wide = len(group) > 1
@@ -245,30 +231,20 @@ def _draw(figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: Floa
             pad=0.02, shrink=0.62 if wide else 0.94, aspect=34 if wide else 17,
             ticks=MaxNLocator(7 if wide else 4),
         )  # fmt: skip
-        _plain(bar.ax)
+        plain(bar.ax)
         bar.set_label(field.caption(group[-1]), fontsize=8.5, color=INK)
 
 
-def _plain(ax: Axes) -> None:
-    ax.spines[:].set(color=FAINT, linewidth=0.6)
-    ax.tick_params(labelsize=8, width=0.6, length=2.5, color=FAINT, labelcolor=INK)
-
-
-def _label(axes: Any, columns: list[str], y: _Axis, x: _Axis) -> None:
+def _label(axes: Any, headings: list[str], y: Axis, x: Axis) -> None:
     """Headings; ticks and names of the axes at the left and at the bottom."""
-    from matplotlib.ticker import MaxNLocator
-
     for ax in axes.flat:
-        for axis, shown in ((ax.xaxis, x), (ax.yaxis, y)):
-            degrees = "°" in shown.units and np.ptp(shown.edges) > 30
-            steps = [1, 1.5, 3, 4.5, 6, 9, 10] if degrees else [1, 2, 3, 5, 6, 10]
-            axis.set_major_locator(MaxNLocator(4, steps=steps))
-    for ax, column in zip(axes[0], columns, strict=True):
-        ax.set_title(HEADINGS.get(column, column), fontsize=10, color=INK, pad=6)
+        legible(ax, x, y)
+    for ax, heading in zip(axes[0], headings, strict=True):
+        ax.set_title(heading, fontsize=10, color=INK, pad=6)
     for ax in axes[-1]:
-        ax.set_xlabel(_with_units(x.name, x.units), fontsize=8.5, color=INK)
+        ax.set_xlabel(x.label, fontsize=8.5, color=INK)
     for ax in axes[:, 0]:
-        ax.set_ylabel(_with_units(y.name, y.units), fontsize=8.5, color=INK)
+        ax.set_ylabel(y.label, fontsize=8.5, color=INK)
 
 
 def _legend(figure: Figure, fields: list[_Field]) -> None:
@@ -276,11 +252,11 @@ def _legend(figure: Figure, fields: list[_Field]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles: list[Any] = [Patch(**UNSEEN, label="not observed")]
+    handles: list[Any] = [Patch(**HATCHED, label="not observed")]
     if any(f.outlined for f in fields):
         handles.append(Line2D([], [], color=INK, linewidth=0.8, label="edge of the gaps"))
     if not set(fields[0].maps) <= set(VALUES):
-        handles.append(Patch(facecolor=KEPT, edgecolor=UNSEEN["edgecolor"], label="observed, kept"))
+        handles.append(Patch(facecolor=KEPT, edgecolor="#c4c4c4", label="observed, kept"))
     if any(np.isnan(m[f.gaps]).any() for f in fields for c, m in f.maps.items() if c != "observed"):
         handles.append(Patch(facecolor=EMPTY, label="no value"))
     figure.legend(
@@ -298,65 +274,8 @@ def _outline(gaps: BoolArray, x: FloatArray, y: FloatArray) -> FloatArray:
     return np.concatenate([level, upright]).reshape(-1, 2, 2)
 
 
-def _dims(ds: xr.Dataset, name: str) -> tuple[str, str]:
-    """The vertical and the horizontal dim of the map."""
-    first, second = map(str, ds[name].dims)
-    try:
-        axes = find_axes(ds)
-    except AxesError:
-        return first, second
-    return (axes.y, axes.x) if {axes.y, axes.x} == {first, second} else (first, second)
-
-
-def _axis(ds: xr.Dataset, dim: str) -> _Axis:
-    """From a coordinate; numbers of cells where there is none. Metres become kilometres."""
-    coordinate = ds.coords.get(dim)
-    if coordinate is None or coordinate.dtype.kind not in "iuf" or coordinate.size == 1:
-        return _Axis(np.arange(ds.sizes[dim] + 1) - 0.5, dim, "")
-    name = str(coordinate.attrs.get("standard_name", dim))
-    units = _pretty(coordinate.attrs.get("units"))
-    centres = coordinate.values.astype(np.float64)
-    if units == "m" and np.ptp(centres) > 1e4:
-        centres, units = centres / 1e3, "km"
-    middle = (centres[:-1] + centres[1:]) / 2
-    ends = 2 * centres[[0, -1]] - middle[[0, -1]]
-    edges = np.concatenate([ends[:1], middle, ends[1:]])
-    return _Axis(edges, dim if name.startswith("projection") else name, units)
-
-
-def _aspect(y: _Axis, x: _Axis) -> float | None:
-    """Length of a unit of y over that of a unit of x on paper; None if they do not compare."""
-    if (y.units, x.units) == ("°N", "°E"):
-        return float(1 / np.cos(np.radians(min(abs(y.edges.mean()), 75.0))))
-    return 1.0 if y.units == x.units else None
-
-
-def _with_units(name: str, units: str) -> str:
-    return f"{name} ({units})" if units else name
-
-
-def _pretty(units: object) -> str:
-    """Units with raised exponents: m s-1 and m s**-1 become m s⁻¹."""
-    text = "" if units is None else str(units)
-    text = UNITS.get(text.lower().replace(" ", "_"), text)
-    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-    return re.sub(r"(?<=[A-Za-z])(?:\*\*|\^)?(-?\d)\b", lambda m: m[1].translate(raised), text)
-
-
 def _range(maps: list[FloatArray], tail: float) -> tuple[float, float]:
     """Quantiles of all finite values, or some range where there is none."""
     values = np.concatenate([m[np.isfinite(m)] for m in maps])
     low, high = np.quantile(values, [tail, 1 - tail]) if values.size else (0.0, 1.0)
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
-
-
-def _map(name: str) -> Any:
-    """A colour map of cmocean, or matplotlib's nearest."""
-    try:
-        # Its import uses an argument that matplotlib 3.11 warns about and 3.13 will refuse.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import cmocean
-    except (ImportError, TypeError):
-        return MAPS[name]
-    return getattr(cmocean.cm, name)

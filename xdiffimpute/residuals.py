@@ -1,0 +1,185 @@
+"""What several methods get wrong at the same withheld cells, and where those cells are.
+
+A mean over all withheld cells hides what a user wants to know most: how the error grows with
+the distance to the nearest observation and with the size of the gap. So both are kept beside
+each error. They are of one frame: what other frames tell is the method's own affair.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import dask
+import numpy as np
+import xarray as xr
+
+from ._typing import BoolArray, FloatArray
+from .fields import FieldSpec
+from .gaps import gap_sizes
+from .geometry import Geometry
+from .withholding import Withheld
+
+__all__ = ["METRICS", "Residuals", "residuals", "thinned"]
+
+log = logging.getLogger("xdiffimpute")
+
+Run: TypeAlias = tuple[int, int, int, BoolArray]
+
+METRICS = ("rmse", "mae", "bias", "cells")
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Errors by variable, at the cells that every method fills.
+
+    Parameters
+    ----------
+    methods : tuple of str
+        The one that is judged first.
+    spec : FieldSpec
+    withheld : Withheld
+    errors : dict of str to float array, shape (methods, n)
+        Filled minus observed, in the units of the variable.
+    distance : dict of str to float array, shape (n,)
+        To the nearest observation of the same variable and frame, in cells; infinite where the
+        frame has none.
+    size : dict of str to float array, shape (n,)
+        Cells of the gap around each: those that touch at a side, are missing in the frame, and
+        are observed at some other time (a coast bounds a gap).
+    """
+
+    methods: tuple[str, ...]
+    spec: FieldSpec
+    withheld: Withheld
+    errors: dict[str, FloatArray]
+    distance: dict[str, FloatArray]
+    size: dict[str, FloatArray]
+
+    def table(self, name: str, pick: BoolArray | None = None) -> FloatArray:
+        """RMSE, mean absolute error, bias and number of cells, shape (methods, 4).
+
+        Parameters
+        ----------
+        name : str
+            Of the variable.
+        pick : bool array, shape (n,), optional
+            Cells to count; default: all.
+
+        Returns
+        -------
+        float array
+            NaN where no cell is counted, but for the number.
+        """
+        errors = self.errors[name] if pick is None else self.errors[name][:, pick]
+        out = np.full((len(self.methods), len(METRICS)), np.nan)
+        if errors.shape[1]:
+            out[:, 0] = np.sqrt(np.mean(errors**2, axis=1))
+            out[:, 1] = np.abs(errors).mean(axis=1)
+            out[:, 2] = errors.mean(axis=1)
+            out[:, 3] = errors.shape[1]
+        return out
+
+
+def thinned(ds: xr.Dataset, spec: FieldSpec, withheld: Withheld) -> xr.Dataset:
+    """The dataset without the withheld cells; lazy if the input is."""
+    return ds.assign(spec.unpack(withheld.remove(spec.pack(ds)), like=ds))
+
+
+def residuals(
+    ds: xr.Dataset,
+    spec: FieldSpec,
+    withheld: Withheld,
+    fills: Mapping[str, Callable[[xr.Dataset], xr.Dataset]],
+    domain: BoolArray,
+) -> Residuals:
+    """Fill in several ways and compare at the same withheld cells.
+
+    Parameters
+    ----------
+    ds : Dataset
+        With the withheld cells still in it.
+    spec : FieldSpec
+    withheld : Withheld
+    fills : mapping of str to callable
+        Each from a gappy Dataset to a filled one.
+    domain : bool array, shape (C, H, W)
+        Cells observed at least once.
+
+    Returns
+    -------
+    Residuals
+    """
+    gappy = thinned(ds.chunk(), spec, withheld)
+    names = [channel.variable for channel in spec.channels]
+    runs = _runs(withheld)
+    if not runs:
+        log.warning("no observation could be withheld: there is no skill to report")
+    right = _cut(spec.pack(ds), runs)
+    pieces: list[dict[str, list[FloatArray]]] = []
+    for fill in fills.values():
+        errors: dict[str, list[FloatArray]] = {v.name: [] for v in spec.variables}
+        guesses = _cut(spec.pack(fill(gappy)), runs)
+        for guess, known, (_, _, _, masks) in zip(guesses, right, runs, strict=True):
+            for c, name in enumerate(names):
+                errors[name].append((guess - known)[:, c][masks[:, c]])
+        pieces.append(errors)
+    places = _places(right, runs, spec, domain)
+    out: dict[str, list[FloatArray]] = {}
+    for name in (v.name for v in spec.variables):
+        every = np.array([np.concatenate([np.empty(0), *errors[name]]) for errors in pieces])
+        answered: BoolArray = np.isfinite(every).all(axis=0)
+        out[name] = [every[:, answered], *(place[answered] for place in places[name])]
+    return Residuals(
+        tuple(fills), spec, withheld, {n: v[0] for n, v in out.items()},
+        {n: v[1] for n, v in out.items()}, {n: v[2] for n, v in out.items()},
+    )  # fmt: skip
+
+
+def _places(
+    right: list[FloatArray], runs: list[Run], spec: FieldSpec, domain: BoolArray
+) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """Distance and size of the gap at each withheld cell, by variable, in the order of errors."""
+    geometry = Geometry.of(
+        spec.shape, periodic=spec.periodic, latitude=spec.latitude, longitude=spec.longitude
+    )
+    distance: dict[str, list[FloatArray]] = {v.name: [np.empty(0)] for v in spec.variables}
+    size: dict[str, list[FloatArray]] = {v.name: [np.empty(0)] for v in spec.variables}
+    for known, (_, _, _, masks) in zip(right, runs, strict=True):
+        for c, channel in enumerate(spec.channels):
+            for frame, hidden in zip(known[:, c], masks[:, c], strict=True):
+                if not hidden.any():
+                    continue
+                observed: BoolArray = np.isfinite(frame) & ~hidden
+                sizes = gap_sizes(domain[c] & ~observed, periodic=spec.periodic)
+                size[channel.variable].append(sizes[hidden].astype(np.float64))
+                distance[channel.variable].append(_distance(geometry, observed, hidden))
+    return {n: (np.concatenate(distance[n]), np.concatenate(size[n])) for n in distance}
+
+
+def _distance(geometry: Geometry, observed: BoolArray, hidden: BoolArray) -> FloatArray:
+    """To the nearest observation, in cells, of each hidden cell."""
+    if not observed.any():
+        return np.full(int(hidden.sum()), np.inf)
+    return geometry.neighbours(observed, hidden, 1)[0][:, 0]
+
+
+def _cut(packed: xr.DataArray, runs: list[Run]) -> list[FloatArray]:
+    """Frames of each run, (n, C, H, W) in float64, in one computation."""
+    lazy = [packed.isel(series=s, time=slice(a, b)) for s, a, b, _ in runs]
+    return [np.asarray(piece.values, dtype=np.float64) for piece in dask.compute(*lazy)]
+
+
+def _runs(withheld: Withheld) -> list[Run]:
+    """Consecutive frames of one series together: (series, start, stop, masks)."""
+    order = np.lexsort((withheld.time, withheld.series))
+    runs: list[tuple[int, int, int, list[int]]] = []
+    for k in order:
+        s, t = int(withheld.series[k]), int(withheld.time[k])
+        if runs and runs[-1][0] == s and runs[-1][2] == t:
+            runs[-1] = (s, runs[-1][1], t + 1, [*runs[-1][3], int(k)])
+        else:
+            runs.append((s, t, t + 1, [int(k)]))
+    return [(s, a, b, withheld.masks[index]) for s, a, b, index in runs]
