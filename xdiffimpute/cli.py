@@ -18,6 +18,7 @@ import click
 import xdiffimpute
 
 from .cli_group import ImputeGroup, dask_bar, logging_to_stderr
+from .cli_list import list_
 from .cli_options import (
     as_dims,
     as_names,
@@ -36,21 +37,10 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from .imputer import Imputer
-    from .registry import Registry
 
 __all__ = ["main"]
 
 log = logging.getLogger("xdiffimpute")
-
-FAMILIES = {
-    "methods": ("methods", "METHODS"),
-    "baselines": ("baselines", "BASELINES"),
-    "masks": ("masks", "MASKS"),
-    "backbones": ("backbones", "BACKBONES"),
-    "samplers": ("samplers", "SAMPLERS"),
-    "datasets": ("datasets", "DATASETS"),
-    "metrics": ("metrics", "METRICS"),
-}
 
 
 @click.group(cls=ImputeGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,8 +72,8 @@ def main(ctx: click.Context) -> None:
     logging_to_stderr(ctx)
 
 
-main.add_command(fetch)
-main.add_command(run)
+for command in (fetch, run, list_):
+    main.add_command(command)
 
 
 @main.command()
@@ -270,37 +260,6 @@ def score(
     else:
         skill = _report(ds, imputer, options, html, source)
     click.echo(json.dumps(as_dict(skill), indent=2) if as_json else as_table(skill))
-
-
-@main.command(name="list")
-@click.argument("family", type=click.Choice(list(FAMILIES)), required=False)
-@json_option("Print JSON: summaries by family and name.")
-@verbosity
-def list_(family: str | None, as_json: bool) -> None:
-    """List methods, baselines, masks, backbones, samplers, datasets and metrics by name.
-
-    \b
-    Examples:
-      xdiffimpute list
-      xdiffimpute list baselines
-    """
-    from importlib import import_module
-
-    found: dict[str, dict[str, str]] = {}
-    for title in [family] if family else FAMILIES:
-        package, attribute = FAMILIES[title]
-        registry: Registry[Any] = getattr(import_module(f"xdiffimpute.{package}"), attribute)
-        summaries = {
-            n: (registry.get(n).__doc__ or "").strip().partition("\n")[0] for n in registry
-        }
-        found[title] = summaries
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
-    for title, summaries in found.items():
-        click.echo(title)
-        for name, summary in summaries.items():
-            click.echo(f"  {name:<20}{summary}".rstrip())
 
 
 def _imputer(chosen: str, axes: dict[str, Any]) -> tuple[Imputer | str, dict[str, Any]]:
