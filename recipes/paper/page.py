@@ -129,7 +129,10 @@ def _verdict(table: Table, column: Column, records: list[dict[str, Any]]) -> str
         if a.mean() < best.mean():
             said.append(ratio)
             continue
-        spread = float(np.hypot(a.std(ddof=1), best.std(ddof=1))) if a.size > 1 else 0.0
+        if a.size == 1:
+            said.append(f"**{ratio}** (one seed)")
+            continue
+        spread = float(np.hypot(a.std(ddof=1), best.std(ddof=1)))
         inside = "within" if a.mean() - best.mean() < spread else "outside"
         said.append(f"**{ratio}**, {inside} the spread of the seeds")
     return f"- {column.name}: the best of the others is `{other}`; {'; '.join(said)}."
