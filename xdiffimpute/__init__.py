@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from .deferral import after_import
 from .exceptions import ImputeError
-from .tree import ImputeDataTreeAccessor
 
 if TYPE_CHECKING:
     from .accessor import ImputeDataArrayAccessor, ImputeDatasetAccessor
     from .diffusion import DiffusionImputer
+    from .tree import ImputeDataTreeAccessor
 
 try:
     __version__ = version("xdiffimpute")
@@ -58,7 +58,7 @@ def load(path: str | os.PathLike[str]) -> DiffusionImputer:
 
 
 def _register() -> None:
-    from . import accessor  # noqa: F401 - registers .impute
+    from . import accessor, tree  # noqa: F401 - they register .impute
 
 
 after_import("xarray", _register)
@@ -66,6 +66,7 @@ after_import("xarray", _register)
 _HOMES = {
     "DiffusionImputer": "diffusion",
     "ImputeDataArrayAccessor": "accessor",
+    "ImputeDataTreeAccessor": "tree",
     "ImputeDatasetAccessor": "accessor",
 }
 
