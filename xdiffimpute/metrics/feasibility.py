@@ -4,7 +4,7 @@ The residual is that of the C-grid on which the equations are solved: velocities
 of cells, heights at their centres, differences over one cell, so that noise from cell to cell
 is seen. A fill has its velocities at the centres; those on the faces follow from them by undoing
 the mean of two faces, :math:`\hat u \cos(k \Delta x / 2)`, wave by wave, with a gain of at
-most :data:`GAIN` for the shortest waves:
+most ``GAIN`` for the shortest waves:
 
 .. math::
     r_u &= \partial_t u - f \bar v + g\, \delta_x h \\
