@@ -121,6 +121,21 @@ def test_nothing_missing_returns_the_input(gappy, quick):
     xr.testing.assert_identical(whole["sst"].impute.fill("nearest"), whole["sst"])
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize("method", ["linear", "network"])
+def test_fill_values_left_in_data_without_gaps_are_found(gappy, quick, method, lazy):
+    """Undecoded, the missing values look observed, and nothing looks missing."""
+    imputer = gappy.impute.fit(**quick) if method == "network" else method
+    whole = gappy.fillna(-999.0)
+    with pytest.raises(ImputeError, match="undecoded fill values: -999"):
+        (whole.chunk(time=5) if lazy else whole).impute.fill(imputer).compute()
+
+
+def test_a_file_that_is_not_there(gappy):
+    with pytest.raises(ImputeError, match="there is no file 'sst.imputer'"):
+        gappy.impute.fill("sst.imputer")
+
+
 def test_where_through_the_accessor(gappy, quick):
     land = ~gappy["sst"].notnull().any("time")
     filled = gappy.impute.fill(gappy.impute.fit(**quick), where=land)

@@ -311,6 +311,11 @@ class _Impute(ABC, Generic[X]):
                     f"{imputer!r} is a method that learns; fit it first: imputer = "
                     f"ds.impute.fit(method={imputer!r}), then ds.impute.fill(imputer)"
                 )
+            if imputer not in BASELINES and os.path.splitext(imputer)[1]:
+                raise ImputeError(
+                    f"there is no file {imputer!r}, and no baseline of that name; a fitted imputer "
+                    "is saved by imputer.save(path) and opened by xdi.load(path)"
+                )
             return BASELINES.create(imputer, **options)
         if options:
             raise ImputeError(

@@ -121,7 +121,8 @@ def demo(ctx: click.Context, /, out: Path, minutes: float | None, quick: bool) -
 @click.option("--batch", type=click.IntRange(1), help="Windows in a training step.")
 @click.option("--steps", type=click.IntRange(1), help="Number of training steps.")
 @click.option("--max-time", metavar="TIME", callback=as_time,
-              help="Training time, such as 90s, 2h or seconds; default 10min.")  # fmt: skip
+              help="Time of the training steps, such as 90s or 2h; default 10min. Looking at the "
+              "data before and comparing after come on top.")  # fmt: skip
 @click.option("--device", metavar="NAME", help="cpu, cuda, ...; default a GPU if there is one.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Fixes every random choice.")
 @chunks_option

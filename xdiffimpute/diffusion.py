@@ -113,6 +113,10 @@ class DiffusionImputer(Imputer):
         self._fitted = fit_network(plain, self.options)
         if not self.options.summary:
             return self
+        said = "comparing with climatology and linear interpolation at the withheld observations"
+        log.info("%s", said)
+        if self.options.progress and not log.isEnabledFor(logging.INFO):
+            tqdm.write(said, file=sys.stderr)
         skill = self.score(plain)
         self._fitted.skill = skill.to_dict()
         table = describe(skill)
@@ -160,9 +164,9 @@ class DiffusionImputer(Imputer):
         spec = self._spec_of(plain)
         packed = fitted.spec.pack(plain)
         if packed.chunks is None:
+            check_values(packed, fitted.spec, for_fit=False)
             if bool(packed.notnull().all()):
                 return ds
-            check_values(packed, fitted.spec, for_fit=False)
         if seed is not None and seed < 0:
             raise ImputeError(f"seed={seed!r} must be a whole number of 0 or more")
         name, run = self._sampler(sampler, members)

@@ -195,7 +195,10 @@ class Baseline(Imputer):
         """
         plain, units = dequantify(ds)
         if self._fitted is None:
-            if _complete(FieldSpec.from_dataset(plain, **self.layout).pack(plain)):
+            layout = FieldSpec.from_dataset(plain, **self.layout)
+            whole = layout.pack(plain)
+            if _complete(whole):
+                check_values(whole, layout, for_fit=False)  # -999 may stand for what is missing
                 return ds
             fitted = copy.copy(self).fit(plain).fitted
         else:
