@@ -87,7 +87,7 @@ def test_the_same_on_a_cluster_of_two_workers(fitted):
         "n_workers": 2,
         "threads_per_worker": 1,
         "processes": True,
-        "dashboard_address": None,
+        "dashboard_address": ":0",  # any free port
     }
     with LocalCluster(**options) as cluster, Client(cluster):
         result = imputer.fill(ds.chunk(time=6)).compute()

@@ -126,7 +126,7 @@ def test_a_client_of_dask_distributed_changes_nothing(gappy, network):
 
     lazy = gappy.chunk(time=6)
     without = {method: lazy.impute.fill(method).compute() for method in ("linear", network)}
-    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None):
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0"):
         for method, expected in without.items():
             filled = lazy.impute.fill(method)
             assert filled["sst"].chunks

@@ -57,11 +57,14 @@ def _run(options: argparse.Namespace) -> None:
     wanted = [name for item in options.items for name in every.get(item, [item])]
     tables = {n: read_table(n) for n in wanted if not n.startswith("figure")}
     figures = {n: read_figure(n) for n in wanted if n.startswith("figure")}
-    scale = read_scale(options.scale)
     options.out.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:
-        bench = Bench(scale, seed, era5=options.era5, device=options.device)
+        benches: dict[int | None, Bench] = {}
         for name, table in tables.items():
+            scale = read_scale(options.scale, table.steps)
+            bench = benches.setdefault(
+                table.steps, Bench(scale, seed, era5=options.era5, device=options.device)
+            )
             path = options.out / f"{name}.{options.scale}.seed{seed}.json"
             if options.skip_done and path.exists():
                 continue
@@ -69,8 +72,8 @@ def _run(options: argparse.Namespace) -> None:
             write_result(path, _record(bench, name, table, scale, options.scale))
             print(f"wrote {path.name}", flush=True)
     for name, figure in figures.items():
-        size = scale.model_copy(update={"steps": figure.steps or scale.steps})
-        bench = Bench(size, options.seeds[0], era5=options.era5, device=options.device)
+        scale = read_scale(options.scale, figure.steps)
+        bench = Bench(scale, options.seeds[0], era5=options.era5, device=options.device)
         path = options.figures / f"{name}.png"
         errors = draw(bench, figure, path)
         print(f"wrote {path.name}: RMSE over spread {errors}", flush=True)

@@ -53,7 +53,7 @@ def _picture(name: str, figure: Figure) -> str:
 def _section(name: str, table: Table, scale: str, records: list[dict[str, Any]]) -> str:
     seeds = [record["seed"] for record in records]
     minutes = [record["wall_seconds"] / 60 for record in records]
-    size = read_scale(scale)
+    size = read_scale(scale, table.steps)
     used = sorted({column.dataset for column in table.columns})
     data = "; ".join(
         f"{dataset} {d.train} + {d.test} samples of {d.frames} x {d.shape[0]} x {d.shape[1]}"
@@ -63,7 +63,7 @@ def _section(name: str, table: Table, scale: str, records: list[dict[str, Any]])
     archive = next((record["era5"] for record in records if record.get("era5")), None)
     data += f"; era5 {archive}" if archive else ""
     head = [
-        f"## Table {name.removeprefix('table')}: {table.title}",
+        f"## Table {name.removeprefix('table').replace('_', ', ')}: {table.title}",
         "",
         f"Scale `{scale}`, seeds {', '.join(map(str, seeds))}, "
         f"{min(minutes):.0f} to {max(minutes):.0f} minutes a seed; {size.steps} steps of batch "

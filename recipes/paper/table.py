@@ -77,9 +77,13 @@ class Row(_Strict):
 
 
 class Table(_Strict):
-    """One table of the paper."""
+    """One table of the paper.
+
+    Training takes at least ``steps`` where a table is about longer training.
+    """
 
     title: str
+    steps: int | None = None
     note: str = ""
     lowest: bool = False
     timed: bool = False
@@ -90,7 +94,7 @@ class Table(_Strict):
 class Figure(_Strict):
     """A picture of test samples, their gaps and their fills.
 
-    ``steps`` stands in place of the scale's where a figure needs more.
+    Training takes at least ``steps`` where the scale's are too few.
     """
 
     title: str
@@ -123,7 +127,12 @@ class Scale(_Strict):
 def names(kind: Literal["table", "figure"] = "table") -> list[str]:
     """All tables, or all figures."""
     found = (path.stem for path in (HERE / f"{kind}s").glob("*.yaml"))
-    return sorted(found, key=lambda name: int(name.removeprefix(kind)))
+    return sorted(found, key=lambda name: (_number(name.removeprefix(kind)), name))
+
+
+def _number(label: str) -> int:
+    """2 of ``"2"`` and of ``"2_longer"``."""
+    return int(label.split("_")[0])
 
 
 def read_table(name: str) -> Table:
@@ -144,9 +153,10 @@ def read_figure(name: str) -> Figure:
     return _read(HERE / "figures" / f"{name}.yaml", Figure)
 
 
-def read_scale(name: str) -> Scale:
-    """The sizes of ``"cpu"`` or ``"gpu"``."""
-    return _read(HERE / "scales" / f"{name}.yaml", Scale)
+def read_scale(name: str, steps: int | None = None) -> Scale:
+    """The sizes of ``"cpu"`` or ``"gpu"``, with at least a table's or figure's own steps."""
+    scale: Scale = _read(HERE / "scales" / f"{name}.yaml", Scale)
+    return scale.model_copy(update={"steps": max(steps or 0, scale.steps)})
 
 
 def _check(name: str, known: list[str]) -> None:
