@@ -125,7 +125,7 @@ def test_unknown_table():
         [sys.executable, "-m", "recipes.paper", "table3"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 2
-    assert "there is no 'table3'; there are table1, table2, table4" in done.stderr
+    assert "there is no 'table3'; there are table1, table2, table2_longer, table4" in done.stderr
 
 
 def test_results_of_another_version(tmp_path):
