@@ -19,13 +19,14 @@ arXiv:2312.02696; the backbone of the paper's Table 5.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..exceptions import UnknownNameError
-from .base import Backbone, attend, neighbours, pad_to_multiple, padded_conv
+from ._levels import Levels, Spatial, neighbours, stages
 
 __all__ = ["KarrasUNet"]
 
@@ -53,21 +54,11 @@ def _sum(a: Tensor, b: Tensor, share: float) -> Tensor:
     return torch.lerp(a, b, share) / math.hypot(1 - share, share)
 
 
-def _cat(a: Tensor, b: Tensor) -> Tensor:
-    """Channels side by side, each part with the weight of its half."""
-    n, m = a.shape[1], b.shape[1]
-    scale = math.sqrt((n + m) / (SKIP**2 + (1 - SKIP) ** 2))
-    return torch.cat(
-        [a * (scale * (1 - SKIP) / math.sqrt(n)), b * (scale * SKIP / math.sqrt(m))], dim=1
-    )
-
-
-class _Layer(nn.Module):
+class _Layer(Spatial):
     """A linear map (kernel 0) or a convolution (kernel 1 or 3) with weights of unit norm."""
 
     def __init__(self, inside: int, outside: int, kernel: int) -> None:
         super().__init__()
-        self.periodic = False
         self.kernel = kernel
         size = () if kernel == 0 else (kernel, kernel)
         self.weight = nn.Parameter(torch.randn(outside, inside, *size))
@@ -80,7 +71,7 @@ class _Layer(nn.Module):
             return F.linear(x, weight)
         if self.kernel == 1:
             return F.conv2d(x, weight)
-        return padded_conv(x, weight, None, periodic=self.periodic)
+        return self.convolve(x, weight)
 
 
 class _Block(nn.Module):
@@ -127,7 +118,7 @@ class _Attention(nn.Module):
         return _sum(x, self.out(h), ATTENTION)
 
 
-class KarrasUNet(Backbone):
+class KarrasUNet(Levels):
     """Magnitude-preserving UNet on windows, in three sizes.
 
     Parameters
@@ -157,45 +148,30 @@ class KarrasUNet(Backbone):
         self.phase: Tensor
         self.embed = _Layer(WAVES, WAVES, 0)
         self.stem = _Layer(in_channels + 1, widths[0], 3)
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        before = widths[0]
-        for width in widths:
-            sizes = [before] + [width] * count
-            pairs = zip(sizes[:-1], sizes[1:], strict=True)
-            self.down.append(nn.ModuleList(_Block(a, b, encoder=True) for a, b in pairs))
-            before = width
-        self.space, self.time = _Attention(before), _Attention(before)
-        for width in reversed(widths[:-1]):
-            sizes = [before + width] + [width] * count
-            pairs = zip(sizes[:-1], sizes[1:], strict=True)
-            self.up.append(nn.ModuleList(_Block(a, b, encoder=False) for a, b in pairs))
-            before = width
+        counts = [count] * len(widths)
+        self.down = stages(widths[0], widths, counts, partial(_Block, encoder=True))
+        self.space, self.time = _Attention(widths[-1]), _Attention(widths[-1])
+        self.up = stages(
+            widths[-1], widths[-2::-1], counts[1:], partial(_Block, encoder=False), joined=True
+        )
         self.head = _Layer(widths[0], out_channels, 3)
         self.gain = nn.Parameter(torch.zeros(()))
-        self.stride = 2 ** (len(widths) - 1)
 
-    def forward(self, x: Tensor, t: Tensor, *, periodic: bool = False) -> Tensor:
-        frames, (h, w) = x.shape[2], x.shape[-2:]
-        for module in self.modules():
-            if isinstance(module, _Layer):
-                module.periodic = periodic
+    def embedding(self, t: Tensor) -> Tensor:
         waves = torch.cos(t[:, None] * self.frequency + self.phase) * math.sqrt(2)
-        embedding = _silu(self.embed(waves)).repeat_interleave(frames, dim=0)
-        z = pad_to_multiple(x.transpose(1, 2).flatten(0, 1), self.stride, periodic=periodic)
-        z = torch.cat([z, torch.ones_like(z[:, :1])], dim=1)
-        z = self.stem(z.contiguous(memory_format=torch.channels_last))
-        skips: list[Tensor] = []
-        for level, stage in enumerate(self.down):
-            if level:
-                skips.append(z)
-                z = F.avg_pool2d(z, 2)
-            for block in stage:  # type: ignore[attr-defined]
-                z = block(z, embedding, frames)
-        z = attend(z, frames, self.space, self.time)
-        for stage in self.up:
-            z = _cat(F.interpolate(z, scale_factor=2, mode="nearest"), skips.pop())
-            for block in stage:  # type: ignore[attr-defined]
-                z = block(z, embedding, frames)
-        z = self.head(_silu(z), self.gain)[..., :h, :w]
-        out: Tensor = z.unflatten(0, (-1, frames)).transpose(1, 2)
+        return _silu(self.embed(waves))
+
+    def enter(self, z: Tensor) -> Tensor:
+        out: Tensor = self.stem(torch.cat([z, torch.ones_like(z[:, :1])], dim=1))
+        return out
+
+    def join(self, z: Tensor, skip: Tensor) -> Tensor:
+        """With the weight that each half should have."""
+        n, m = z.shape[1], skip.shape[1]
+        scale = math.sqrt((n + m) / (SKIP**2 + (1 - SKIP) ** 2))
+        left, right = scale * (1 - SKIP) / math.sqrt(n), scale * SKIP / math.sqrt(m)
+        return torch.cat([z * left, skip * right], dim=1)
+
+    def leave(self, z: Tensor) -> Tensor:
+        out: Tensor = self.head(_silu(z), self.gain)
         return out

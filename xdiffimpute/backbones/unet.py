@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..exceptions import UnknownNameError
-from .base import Backbone, attend, neighbours, pad_to_multiple, padded_conv
+from ._levels import Levels, Spatial, neighbours, stages
 
 __all__ = ["UNet"]
 
@@ -39,15 +39,14 @@ def _norm(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-4)
 
 
-class _Conv(nn.Conv2d):
+class _Conv(nn.Conv2d, Spatial):
     """A 3 x 3 convolution that can wrap around in longitude."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__(inside, outside, 3, padding=1)
-        self.periodic = False
 
     def forward(self, x: Tensor) -> Tensor:
-        return padded_conv(x, self.weight, self.bias, periodic=self.periodic)
+        return self.convolve(x, self.weight, self.bias)
 
 
 class _Block(nn.Module):
@@ -97,19 +96,7 @@ class _Attention(nn.Module):
         return result
 
 
-class _Bottom(nn.Module):
-    """Attention over the cells of each frame, then over the frames of each cell."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.space = _Attention(width)
-        self.time = _Attention(width)
-
-    def forward(self, x: Tensor, frames: int) -> Tensor:
-        return attend(x, frames, self.space, self.time)
-
-
-class UNet(Backbone):
+class UNet(Levels):
     """UNet on windows, in three sizes.
 
     Parameters
@@ -135,50 +122,25 @@ class UNet(Backbone):
             nn.Linear(EMBEDDING, EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING), nn.SiLU()
         )
         self.stem = _Conv(in_channels, widths[0])
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        before = widths[0]
-        for width, count in zip(widths, blocks, strict=True):
-            sizes = [before] + [width] * count
-            pairs = zip(sizes[:-1], sizes[1:], strict=True)
-            self.down.append(nn.ModuleList(_Block(a, b) for a, b in pairs))
-            before = width
-        self.bottom = _Bottom(widths[-1])
-        for width, count in zip(reversed(widths[:-1]), reversed(blocks[:-1]), strict=True):
-            sizes = [before + width] + [width] * count
-            pairs = zip(sizes[:-1], sizes[1:], strict=True)
-            self.up.append(nn.ModuleList(_Block(a, b) for a, b in pairs))
-            before = width
+        self.down = stages(widths[0], widths, blocks, _Block)
+        self.space, self.time = _Attention(widths[-1]), _Attention(widths[-1])
+        self.up = stages(widths[-1], widths[-2::-1], blocks[-2::-1], _Block, joined=True)
         self.head = _Conv(widths[0], out_channels)
         nn.init.zeros_(self.head.weight)
-        self.stride = 2 ** (len(widths) - 1)
 
-    def _time_embedding(self, t: Tensor) -> Tensor:
+    def embedding(self, t: Tensor) -> Tensor:
         octaves = torch.arange(EMBEDDING // 2, device=t.device, dtype=t.dtype)
         phase = t[:, None] * torch.exp(octaves * (math.log(1000.0) / (EMBEDDING // 2)))
         out: Tensor = self.embed(torch.cat([phase.sin(), phase.cos()], dim=-1))
         return out
 
-    def forward(self, x: Tensor, t: Tensor, *, periodic: bool = False) -> Tensor:
-        frames, (h, w) = x.shape[2], x.shape[-2:]
-        for module in self.modules():
-            if isinstance(module, _Conv):
-                module.periodic = periodic
-        embedding = self._time_embedding(t).repeat_interleave(frames, dim=0)
-        z = x.transpose(1, 2).flatten(0, 1)
-        z = pad_to_multiple(z, self.stride, periodic=periodic)
-        z = self.stem(z.contiguous(memory_format=torch.channels_last))
-        skips: list[Tensor] = []
-        for level, stage in enumerate(self.down):
-            if level:
-                skips.append(z)
-                z = F.avg_pool2d(z, 2)
-            for block in stage:  # type: ignore[attr-defined]
-                z = block(z, embedding, frames)
-        z = self.bottom(z, frames)
-        for stage in self.up:
-            z = torch.cat([F.interpolate(z, scale_factor=2, mode="nearest"), skips.pop()], dim=1)
-            for block in stage:  # type: ignore[attr-defined]
-                z = block(z, embedding, frames)
-        z = self.head(F.silu(_norm(z)))[..., :h, :w]
-        out: Tensor = z.unflatten(0, (-1, frames)).transpose(1, 2)
+    def enter(self, z: Tensor) -> Tensor:
+        out: Tensor = self.stem(z)
+        return out
+
+    def join(self, z: Tensor, skip: Tensor) -> Tensor:
+        return torch.cat([z, skip], dim=1)
+
+    def leave(self, z: Tensor) -> Tensor:
+        out: Tensor = self.head(F.silu(_norm(z)))
         return out
