@@ -15,6 +15,7 @@ import xarray as xr
 from click.testing import CliRunner, Result
 
 from xdiffimpute.cli import main
+from xdiffimpute.running import report_lines
 
 yaml = pytest.importorskip("yaml")
 pytest.importorskip("pydantic")
@@ -149,3 +150,14 @@ def test_packages_that_are_missing(cds: CdsServer, monkeypatch: pytest.MonkeyPat
     monkeypatch.delitem(sys.modules, "xdiffimpute.recipe", raising=False)
     monkeypatch.setitem(sys.modules, "pydantic", None)
     assert "pip install 'xdiffimpute[recipes]'" in invoke("fetch", path, code=2).stderr
+
+
+def test_a_report_says_where_a_simpler_method_is_ahead() -> None:
+    def row(rmse: float, empty: int = 0) -> dict[str, Any]:
+        return {"t2m": {"rmse": rmse, "cells": 9, "empty": empty}}
+
+    report = {"skill": {}, "imputer": "a", "filled": "b", "picture": None}
+    hidden = {"xdiffimpute": row(0.2), "linear": row(0.1), "temporal": row(0.05, empty=2)}
+    assert "t2m: the simpler linear is ahead" in report_lines(report | {"hidden": hidden})
+    hidden["xdiffimpute"] = row(0.1)
+    assert "ahead" not in report_lines(report | {"hidden": hidden})

@@ -133,8 +133,20 @@ def report_lines(report: dict[str, Any]) -> str:
                 line = _line(f"  {name} {method}", error["rmse"], units.get(name))
                 empty = f"  ({error['empty']} of {error['cells']} left empty)"
                 lines.append(line + (empty if error["empty"] else ""))
+        lines += _simpler(report["hidden"])
     named = [report[key] for key in ("imputer", "filled", "picture") if report[key]]
     return "\n".join([*lines, *named])
+
+
+def _simpler(hidden: dict[str, Any]) -> list[str]:
+    """Says for which variables a simpler method that left nothing empty is ahead."""
+    said = []
+    for name, own in hidden[OURS].items():
+        others = {m: row[name]["rmse"] for m, row in hidden.items() if not row[name]["empty"]}
+        best = min(others, key=lambda method: others[method], default=OURS)
+        if best != OURS and others[best] < own["rmse"]:
+            said.append(f"  {name}: the simpler {best} is ahead; consider it, or a longer training")
+    return said
 
 
 def _prepare(out: Path, overwrite: bool) -> None:
