@@ -38,7 +38,7 @@ test: lint docs  ## lint, the documentation site, then the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-slow: $(VENV)/.complete  ## the tests that take minutes
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	$(BIN)/python -m pytest -m "slow and not gpu" --timeout 3600
 
 bench: OMP_NUM_THREADS = 2
 bench: $(VENV)/.complete  ## benchmarks that need no data (those that do take --data)
