@@ -11,8 +11,9 @@ from xdiffimpute.coordinates import Coordinates
 from xdiffimpute.fields import FieldSpec
 from xdiffimpute.masks import MASKS
 from xdiffimpute.partition import Partition
+from xdiffimpute.pool import BlockPool
 from xdiffimpute.prefetching import prefetch
-from xdiffimpute.streaming import BlockPool, batches
+from xdiffimpute.streaming import batches
 from xdiffimpute.transforms import Statistics
 
 FRAMES = 96
