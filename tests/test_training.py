@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from xdiffimpute.denoiser import Denoiser
+from xdiffimpute.durations import parse_time
 from xdiffimpute.exceptions import ImputeError
 from xdiffimpute.streaming import Batch
-from xdiffimpute.training import Training, _shape, parse_time, train
+from xdiffimpute.training import Training, _shape, train
 
 
 def batches(seed=0, bad=False):

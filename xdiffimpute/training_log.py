@@ -7,6 +7,7 @@ import importlib.util
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -73,6 +74,8 @@ class CsvLog(TrainingLog):
             self._writer.writerows(rows)
             self._file.flush()
         except OSError as error:
+            with suppress(OSError):
+                self._file.close()
             raise _unwritable(self.path, error) from error
 
     def close(self) -> None:
