@@ -325,6 +325,16 @@ def test_another_machine_is_said(begun, monkeypatch, caplog):
     assert "goes on with 99: the result may differ" in caplog.text
 
 
+def test_another_device_is_said(begun, caplog):
+    """The noise of a GPU cannot go on elsewhere."""
+    path = begun / "step-000000001.safetensors"
+    arrays, config = checkpoint.read(path, STATE)
+    checkpoint.write(path, arrays | {"generator": np.zeros(16)}, config | {"device": "cuda"}, STATE)
+    resumed = fit(make(), checkpoint=begun, resume=True, **QUICK)
+    assert "began on cuda and goes on on cpu, with other noise" in caplog.text
+    assert resumed.fitted.history.steps == STEPS
+
+
 def test_elapsed_time_counts(run, monkeypatch):
     """The limit in time is for all parts of a training together."""
     stop(monkeypatch, make(), 4, checkpoint=run, steps=None, max_time="10h", **QUICK)

@@ -142,6 +142,12 @@ def read(
         If there is no such file, or it is truncated, of another version or not of this kind.
     """
     name = str(path)
+    if Path(path).is_dir():
+        raise CheckpointError(
+            f"{name!r} is a folder, and {kind.one} is one file; a training in a folder of "
+            f"checkpoints is finished by fit(checkpoint={name!r}, resume=True), and then "
+            "imputer.save(...)"
+        )
     if not Path(path).is_file():
         raise CheckpointError(f"no {kind.noun} file at {name!r}; imputer.save({name!r}) writes one")
     try:

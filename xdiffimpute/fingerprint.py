@@ -15,7 +15,7 @@ from .calendar import Clock
 __all__ = ["Fingerprint"]
 
 SAMPLED = 64
-AT_ONCE = 16
+BYTES_AT_ONCE = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,9 @@ def _digests(packed: xr.DataArray, frames: AnyArray) -> AnyArray:
     """One number for the values of each frame, which does not depend on chunks."""
     found = []
     data = packed.transpose("time", "series", "channel", "y", "x").data
-    for k in range(0, len(frames), AT_ONCE):
-        for frame in dask.compute(*(data[int(n)] for n in frames[k : k + AT_ONCE])):
+    count = max(1, BYTES_AT_ONCE // max(1, 4 * int(np.prod(data.shape[1:]))))
+    for k in range(0, len(frames), count):
+        for frame in dask.compute(*(data[int(n)] for n in frames[k : k + count])):
             values = np.array(frame, dtype="<f4")
             values[np.isnan(values)] = np.nan  # one of the many bit patterns
             digest = hashlib.blake2b(values.tobytes(), digest_size=8).digest()
