@@ -140,6 +140,12 @@ def test_the_store_grows_meanwhile(run, tmp_path, monkeypatch, caplog):
     assert_same(resumed, undisturbed)
 
 
+def test_data_in_memory_have_grown(run, quick, monkeypatch, caplog):
+    stop(monkeypatch, make(), 4, checkpoint=run, **QUICK)
+    assert_same(fit(make(19), checkpoint=run, resume=True, **QUICK), quick)
+    assert "5 frames were added along 'time'" in caplog.text
+
+
 @pytest.mark.parametrize(
     "number, kind", [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TrainingInterrupted)]
 )
