@@ -73,6 +73,8 @@ def test_a_pickle_is_refused_unopened(tmp_path):
 def test_missing(tmp_path):
     with pytest.raises(CheckpointError, match="no imputer file"):
         read(tmp_path / "none")
+    with pytest.raises(CheckpointError, match=r"is a folder, and an imputer is one file.*resume"):
+        read(tmp_path)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 from click.testing import CliRunner, Result
+from resumable import at_loss
 
 from xdiffimpute.cli import main
+from xdiffimpute.denoiser import Denoiser
 from xdiffimpute.markup import number
 
 
@@ -300,3 +303,29 @@ def test_score_writes_a_report_beside_the_table(nc: str, tmp_path: Path) -> None
     assert "give a file in a folder that exists" in failure(
         "score", nc, "--imputer", "nearest", "--html", str(tmp_path / "no" / "r.html")
     )
+
+
+@pytest.mark.parametrize(
+    "number, code, name", [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "SIGINT")]
+)
+def test_fit_is_stopped_and_goes_on(
+    nc: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int, name: str
+) -> None:
+    folder, model = str(tmp_path / "sst.run"), str(tmp_path / "sst.imputer")
+    command = ["fit", nc, "--save", model, "--steps", "3", "--window", "3", "--batch", "2"]
+    command += ["--method", "paper", "--checkpoint", folder, "--checkpoint-every", "60", "--resume"]
+    with monkeypatch.context() as patched:
+        patched.setattr(Denoiser, "loss", at_loss(2, lambda: signal.raise_signal(number)))
+        stopped = run(*command, code=code)
+    assert f"training was stopped by {name} after 2 steps" in stopped.stderr
+    assert f"--checkpoint {folder} --resume" in stopped.stderr
+    assert "nothing to resume" in stopped.stderr and "Traceback" not in stopped.stderr
+    assert not Path(model).exists()
+    monkeypatch.setattr("xdiffimpute.diffusion.DiffusionImputer.score", lambda *_: xr.Dataset())
+    monkeypatch.setattr("xdiffimpute.diffusion.describe", str)
+    done = run(*command, "--log-to", str(tmp_path / "run.csv"))
+    assert "going on after 2 steps" in done.stderr
+    assert Path(model).exists()
+    assert len((tmp_path / "run.csv").read_text().splitlines()) == 2
+    again = failure(*command[:4] + ["--overwrite"], *command[4:-1])
+    assert "holds a training of 3 steps already" in again and "--resume" in again

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from resumable import at_loss
 from test_diffusion import fit, make
 
 import xdiffimpute as xdi
+from xdiffimpute.denoiser import Denoiser
 
 pytestmark = [
     pytest.mark.gpu,
@@ -35,6 +37,20 @@ def test_it_learns_there(fitted):
     losses = [loss for _, loss in imputer.fitted.history.loss]
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
+
+
+def test_a_training_goes_on_there(tmp_path, monkeypatch):
+    """As on the CPU, but for the order in which a GPU adds up."""
+    ds, settings = make(), {"steps": 12, "device": "cuda", "checkpoint": tmp_path / "run"}
+    whole = fit(ds, steps=12, device="cuda").fitted
+    with monkeypatch.context() as patched:
+        patched.setattr(Denoiser, "loss", at_loss(8, lambda: 1 / 0))
+        with pytest.raises(ZeroDivisionError):
+            fit(ds, checkpoint_every=1e-9, **settings)
+    resumed = fit(ds, resume=True, **settings).fitted
+    assert resumed.history.steps == 12 and resumed.history.memory > 0
+    errors = [[error for _, error in each.history.validation] for each in (whole, resumed)]
+    np.testing.assert_allclose(*errors, rtol=0.05)
 
 
 def test_lazy_fill_on_the_device(fitted):

@@ -1,6 +1,8 @@
 """Batches: from memory and from a store alike, never a withheld or missing cell in a query."""
 
 import itertools
+import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -11,8 +13,9 @@ from xdiffimpute.coordinates import Coordinates
 from xdiffimpute.fields import FieldSpec
 from xdiffimpute.masks import MASKS
 from xdiffimpute.partition import Partition
+from xdiffimpute.pool import BlockPool, Position
 from xdiffimpute.prefetching import prefetch
-from xdiffimpute.streaming import BlockPool, batches
+from xdiffimpute.streaming import batches
 from xdiffimpute.transforms import Statistics
 
 FRAMES = 96
@@ -36,11 +39,11 @@ def store(tmp_path):
     return tmp_path / "store.zarr"
 
 
-def open_pool(ds, limit, **options):
+def open_pool(ds, limit, position=None, **options):
     spec = FieldSpec.from_dataset(ds)
     packed, clock = spec.pack(ds), spec.clock(ds)
     statistics = Statistics.fit(packed, clock, kind="variable")
-    pool = BlockPool(packed, clock, statistics, window=3, limit=limit)
+    pool = BlockPool(packed, clock, statistics, window=3, limit=limit, position=position)
     settings = {"window": 3, "tile": (6, 8), "batch": 4, "periodic": False, "seed": 1} | options
     partition = Partition(MASKS.create("pixel"))
     return pool, statistics, batches(pool, Coordinates(spec, clock), partition, **settings)
@@ -86,6 +89,38 @@ def test_memory_and_seed_decide_the_sequence(store):
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     other = next(open_pool(xr.open_zarr(store, consolidated=False), 10**9, seed=2)[2]).x
     assert not torch.equal(first[0], other)
+
+
+def same(one, two):
+    return all(torch.equal(getattr(one, n), getattr(two, n)) for n in ("x", "context", "query"))
+
+
+@pytest.mark.parametrize("limit", [10**9, 40_000])
+@pytest.mark.parametrize("drawn", [1, 7, 23])
+def test_a_stream_goes_on_from_a_position(store, limit, drawn):
+    """The batches are those that would have come, also where the chunks are others."""
+    ds = xr.open_zarr(store, consolidated=False)
+    whole = list(itertools.islice(open_pool(ds, limit)[2], drawn + 12))
+    position = Position.from_dict(json.loads(json.dumps(asdict(whole[drawn - 1].position))))
+    assert position == whole[drawn - 1].position
+    other = xr.open_zarr(store, consolidated=False, chunks={"time": 16})
+    rest = open_pool(other, limit, position, first=position.step)[2]
+    assert all(same(a, b) for a, b in zip(whole[drawn:], rest))
+
+
+def test_a_position_survives_blocks_without_observations(store):
+    ds = xr.open_zarr(store, consolidated=False)
+    ds["a"] = ds["a"].where((np.arange(FRAMES) // 8 % 2 == 0)[:, None, None])
+    whole = list(itertools.islice(open_pool(ds, 20_000)[2], 30))
+    position = whole[17].position
+    rest = open_pool(ds, 20_000, position, first=position.step)[2]
+    assert all(same(a, b) for a, b in zip(whole[18:], rest))
+
+
+def test_work_ahead_moves_no_position(store):
+    source = prefetch(open_pool(xr.open_zarr(store, consolidated=False), 20_000)[2])
+    assert [next(source).position.step for _ in range(4)] == [1, 2, 3, 4]
+    source.close()
 
 
 def test_prefetch_keeps_the_order_stops_and_passes_errors_on():

@@ -1,15 +1,18 @@
 """Limits, annealing, the kept network, and what is refused."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
 
+from xdiffimpute.checkpoint_folder import CheckpointFolder
 from xdiffimpute.denoiser import Denoiser
+from xdiffimpute.durations import parse_time
 from xdiffimpute.exceptions import ImputeError
 from xdiffimpute.streaming import Batch
-from xdiffimpute.training import Training, _shape, parse_time, train
+from xdiffimpute.training import Training, _shape, train
 
 
 def batches(seed=0, bad=False):
@@ -23,11 +26,11 @@ def batches(seed=0, bad=False):
         yield Batch(x, observed, context, observed - context, torch.zeros(4, 2, 1, 8, 8))
 
 
-def run(settings, validate=None, seed=0, bad=False):
+def run(settings, validate=None, seed=0, bad=False, source=None, **options):
     torch.manual_seed(seed)
     return train(
-        Denoiser(1, 2), batches(seed, bad), settings, validate=validate,
-        device=torch.device("cpu"), seed=seed, progress=False,
+        Denoiser(1, 2), source or batches(seed, bad), settings, validate=validate,
+        device=torch.device("cpu"), seed=seed, progress=False, **options,
     )  # fmt: skip
 
 
@@ -61,6 +64,27 @@ def test_early_stop():
     _, history = run(Training(steps=40, checks=40, patience=0.2), lambda _: next(errors))
     assert history.steps <= 12
     assert "stopped falling" in history.stopped
+
+
+def test_the_best_check_and_the_patience_survive_a_stop(tmp_path):
+    """The best network came before the stop, and the end is reckoned from there."""
+    errors, settings = [3.0, 1.0, *range(5, 20)], Training(steps=12, checks=6, patience=0.4)
+
+    def judge(rest):
+        rest = iter(rest)
+        return lambda _: float(next(rest))
+
+    whole, history = run(settings, judge(errors))
+    assert history.steps == 8 and "stopped falling" in history.stopped
+    folder = CheckpointFolder(tmp_path / "run", every=1e-9)
+    folder.open(resume=False)
+    with pytest.raises(StopIteration):
+        run(settings, judge(errors), source=itertools.islice(batches(), 4), folder=folder)
+    source = itertools.islice(batches(), 4, None)
+    network, found = run(settings, judge(errors[3:]), source=source, saved=folder.latest())
+    assert (found.validation, found.stopped) == (history.validation, history.stopped)
+    one, other = whole.state_dict(), network.state_dict()
+    assert all(torch.equal(one[k], other[k]) for k in one)
 
 
 def test_learning_rate_rises_then_falls():

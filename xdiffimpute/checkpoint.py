@@ -1,4 +1,4 @@
-"""One file for a fitted imputer: safetensors with JSON in its header, nothing that can run code.
+"""One file for an imputer or a training: safetensors with JSON in its header, no code to run.
 
 The file holds named arrays and a JSON document. It is written under a temporary name and
 renamed, so a file with the final name is always whole.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,45 @@ from safetensors.numpy import save
 from ._typing import AnyArray
 from .exceptions import CheckpointError
 
-__all__ = ["FORMAT", "VERSION", "read", "write"]
+__all__ = ["FORMAT", "IMPUTER", "VERSION", "Kind", "read", "write"]
 
-FORMAT = "xdiffimpute-imputer"
-VERSION = 3
+
+@dataclass(frozen=True)
+class Kind:
+    """What a file holds.
+
+    Parameters
+    ----------
+    format : str
+        The word in its header.
+    version : int
+    noun : str
+    remedy : str
+        How to get such a file.
+    """
+
+    format: str
+    version: int
+    noun: str
+    remedy: str
+
+    @property
+    def one(self) -> str:
+        """The noun with its article."""
+        return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
+
+
+IMPUTER = Kind("xdiffimpute-imputer", 3, "imputer", "save it again with imputer.save(...)")
+FORMAT, VERSION = IMPUTER.format, IMPUTER.version
 
 
 def write(
-    path: str | os.PathLike[str], arrays: dict[str, AnyArray], config: dict[str, Any]
+    path: str | os.PathLike[str],
+    arrays: dict[str, AnyArray],
+    config: dict[str, Any],
+    kind: Kind = IMPUTER,
 ) -> None:
-    """Write an imputer's arrays and configuration.
+    """Write arrays and configuration.
 
     Parameters
     ----------
@@ -37,6 +67,7 @@ def write(
     arrays : dict of str to array
     config : dict
         Anything JSON can hold.
+    kind : Kind
 
     Raises
     ------
@@ -44,8 +75,8 @@ def write(
         If the file cannot be written; an older file of that name is left as it was.
     """
     path = Path(path)
-    header = {"format": FORMAT, "version": str(VERSION), "config": json.dumps(config)}
-    tensors = {name: np.ascontiguousarray(_plain(array)) for name, array in arrays.items()}
+    header = {"format": kind.format, "version": str(kind.version), "config": json.dumps(config)}
+    tensors = {name: np.asarray(_plain(array), order="C") for name, array in arrays.items()}
     temporary: str | None = None
     try:
         data = save(tensors, metadata=header)
@@ -58,14 +89,25 @@ def write(
             os.fsync(f.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
+        _settle(path.parent)
     except (OSError, SafetensorError) as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         why = getattr(error, "strerror", None) or error
         raise CheckpointError(
-            f"cannot write the imputer to {str(path)!r}: {why}; "
+            f"cannot write the {kind.noun} to {str(path)!r}: {why}; "
             "give a path in an existing folder with free space"
         ) from error
+
+
+def _settle(folder: Path) -> None:
+    """Have a new name reach the disk, where folders can be asked to."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:
@@ -79,12 +121,15 @@ def _plain(array: AnyArray) -> AnyArray:
     return array.astype(np.uint8) if array.dtype == np.bool_ else array
 
 
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+def read(
+    path: str | os.PathLike[str], kind: Kind = IMPUTER
+) -> tuple[dict[str, AnyArray], dict[str, Any]]:
     """Read what :func:`write` wrote.
 
     Parameters
     ----------
     path : path
+    kind : Kind
 
     Returns
     -------
@@ -94,34 +139,40 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, AnyArray], dict[str, A
     Raises
     ------
     CheckpointError
-        If there is no such file, or it is truncated, of another version or not one of ours.
+        If there is no such file, or it is truncated, of another version or not of this kind.
     """
     name = str(path)
+    if Path(path).is_dir():
+        raise CheckpointError(
+            f"{name!r} is a folder, and {kind.one} is one file; a training in a folder of "
+            f"checkpoints is finished by fit(checkpoint={name!r}, resume=True), and then "
+            "imputer.save(...)"
+        )
     if not Path(path).is_file():
-        raise CheckpointError(f"no imputer file at {name!r}; imputer.save({name!r}) writes one")
+        raise CheckpointError(f"no {kind.noun} file at {name!r}; imputer.save({name!r}) writes one")
     try:
         with safe_open(name, framework="numpy") as store:
             header = store.metadata() or {}
-            if header.get("format") != FORMAT:
+            if header.get("format") != kind.format:
                 raise CheckpointError(
-                    f"{name!r} is a safetensors file but not an imputer of xdiffimpute; "
+                    f"{name!r} is a safetensors file but not {kind.one} of xdiffimpute; "
                     "give a file written by imputer.save(...)"
                 )
             version = int(header["version"])
-            if version > VERSION:
+            if version > kind.version:
                 raise CheckpointError(
                     f"{name!r} has format version {version}, this xdiffimpute reads up to "
-                    f"{VERSION}; upgrade with: pip install -U xdiffimpute"
+                    f"{kind.version}; upgrade with: pip install -U xdiffimpute"
                 )
-            if version < VERSION:
+            if version < kind.version:
                 raise CheckpointError(
                     f"{name!r} has format version {version}, written before a release; this "
-                    f"xdiffimpute reads {VERSION}: fit again and save with imputer.save(...)"
+                    f"xdiffimpute reads {kind.version}: fit again and {kind.remedy}"
                 )
             arrays = {key: store.get_tensor(key) for key in store.keys()}  # noqa: SIM118
             return arrays, json.loads(header["config"])
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
         raise CheckpointError(
-            f"{name!r} is truncated or not an imputer file ({error}); "
-            "copy it again, or save it again with imputer.save(...)"
+            f"{name!r} is truncated or not {kind.one} file ({error}); "
+            f"copy it again, or {kind.remedy}"
         ) from error

@@ -24,6 +24,7 @@ from .cli_options import (
     as_names,
     as_time,
     axes_options,
+    checkpoint_options,
     chunks_option,
     is_quiet,
     json_option,
@@ -67,7 +68,8 @@ def main(ctx: click.Context) -> None:
 
     Results go to standard output; progress, the log and errors to standard error. Exit codes: 0
     done; 1 stopped, or a fault of the program; 2 something is wrong with the command or the data,
-    and the message says what to do.
+    and the message says what to do; 130 and 143 a training was stopped by SIGINT or SIGTERM, and
+    its checkpoint is written.
     """
     logging_to_stderr(ctx)
 
@@ -125,6 +127,7 @@ def demo(ctx: click.Context, /, out: Path, minutes: float | None, quick: bool) -
               "data before and comparing after come on top.")  # fmt: skip
 @click.option("--device", metavar="NAME", help="cpu, cuda, ...; default a GPU if there is one.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Fixes every random choice.")
+@checkpoint_options
 @chunks_option
 @json_option("Print the file and its skill at withheld observations as JSON.")
 @verbosity
@@ -149,6 +152,7 @@ def fit(
       xdiffimpute fit sst.nc --save sst.imputer
       xdiffimpute fit 'daily/*.nc' --save sst.imputer --variables sst,chl --log chl
       xdiffimpute fit https://host/sst.zarr --save sst.imputer --window 5 --max-time 1h
+      xdiffimpute fit sst.nc --save sst.imputer --steps 20000 --checkpoint sst.run --resume
     """
     path = Path(model)
     if path.exists() and not overwrite:

@@ -7,6 +7,7 @@ need when they run.
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Any
 import click
 
 from .cli_options import is_quiet
-from .exceptions import ImputeError
+from .exceptions import ImputeError, TrainingInterrupted
 
 __all__ = ["ImputeGroup", "dask_bar", "logging_to_stderr"]
 
@@ -31,12 +32,26 @@ class ImputeGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except TrainingInterrupted as error:
+            raise _Terminated(str(error)) from error
         except ImputeError as error:
             raise _Failure(str(error)) from error
+        except KeyboardInterrupt as stop:
+            if not stop.args:
+                raise
+            raise _Cancelled(str(stop)) from stop
 
 
 class _Failure(click.ClickException):
     exit_code = 2
+
+
+class _Terminated(click.ClickException):
+    exit_code = 128 + signal.SIGTERM
+
+
+class _Cancelled(click.ClickException):
+    exit_code = 128 + signal.SIGINT
 
 
 class _Handler(logging.Handler):

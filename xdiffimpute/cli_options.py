@@ -14,6 +14,7 @@ __all__ = [
     "as_names",
     "as_time",
     "axes_options",
+    "checkpoint_options",
     "chunks_option",
     "is_quiet",
     "json_option",
@@ -52,6 +53,23 @@ def axes_options(function: F) -> F:
     return click.option(
         "--variables", metavar="A,B", callback=as_names, help="Variables to fill; default all."
     )(function)
+
+
+def checkpoint_options(function: F) -> F:
+    """Add --checkpoint, --checkpoint-every, --resume and --log-to."""
+    for option in (
+        click.option("--log-to", metavar="FILE.csv|DIR", type=click.Path(),
+                     help="Write speed, memory and losses to a CSV file, or a folder for "
+                     "TensorBoard."),
+        click.option("--resume", is_flag=True,
+                     help="Go on with the training in --checkpoint; start it if there is none."),
+        click.option("--checkpoint-every", metavar="TIME", callback=as_time,
+                     help="Time from one checkpoint to the next; default 5min."),
+        click.option("--checkpoint", metavar="DIR", type=click.Path(file_okay=False),
+                     help="Keep the training in a folder, at intervals and when it is stopped."),
+    ):  # fmt: skip
+        function = option(function)
+    return function
 
 
 def chunks_option(function: F) -> F:

@@ -22,15 +22,17 @@ from .coordinates import Coordinates
 from .exceptions import CompatibilityError, ImputeError, NotFittedError
 from .fields import FieldSpec
 from .fitted import Fitted
-from .fitting import Options, fit_network
+from .fitting import fit_network
 from .imputer import Imputer
 from .methods import METHODS
+from .options import Options
+from .pool import POOL_BYTES
 from .quantities import dequantify, requantify
 from .reconstruction import Filler, reconstruct
 from .residuals import Residuals
+from .resumption import Resumption
 from .samplers import SAMPLERS, Sampler
 from .scoring import compare, describe, skill_lines, skill_table
-from .streaming import POOL_BYTES
 from .validation import check_dataset, check_values
 from .withholding import withhold
 
@@ -106,11 +108,19 @@ class DiffusionImputer(Imputer):
         ------
         ImputeError
             Before training, when the data cannot be learned from.
+        TrainingInterrupted
+            After SIGTERM, when the checkpoint is written.
         """
         if options:
             self.options = replace(self.options, **options)
-        plain = _resident(dequantify(ds)[0], self.options.variables)
-        self._fitted = fit_network(plain, self.options)
+        self.options.settings()
+        plain, resumption = dequantify(ds)[0], None
+        folder = self.options.folder()
+        if folder is not None:
+            resumption = Resumption(folder, self.options, _versions())
+            plain = resumption.known(plain)
+        plain = _resident(plain, self.options.variables)
+        self._fitted = fit_network(plain, self.options, resumption)
         if not self.options.summary:
             return self
         said = "comparing with climatology and linear interpolation at the withheld observations"
@@ -301,10 +311,7 @@ class DiffusionImputer(Imputer):
         path : path
             Replaced if it exists.
         """
-        from . import __version__
-
-        versions = {"xdiffimpute": __version__, "torch": torch.__version__}
-        self.fitted.save(path, versions)
+        self.fitted.save(path, _versions())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str | None = None) -> Self:
@@ -342,6 +349,13 @@ class DiffusionImputer(Imputer):
 
     def _repr_html_(self) -> str:
         return card(self._fitted, repr(self))
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that a result depends on."""
+    from . import __version__
+
+    return {"xdiffimpute": __version__, "torch": str(torch.__version__)}
 
 
 def _resident(ds: xr.Dataset, variables: Sequence[str] | None) -> xr.Dataset:

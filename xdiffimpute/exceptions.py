@@ -17,6 +17,7 @@ __all__ = [
     "NotFittedError",
     "OutputExistsError",
     "RecipeError",
+    "TrainingInterrupted",
     "UnknownNameError",
 ]
 
@@ -38,7 +39,8 @@ class CompatibilityError(ImputeError):
 
 
 class CheckpointError(ImputeError):
-    """A saved imputer is truncated, of a newer version, or not one of ours."""
+    """A saved imputer or training cannot be written, is damaged, of another version or not ours,
+    or is continued with other data or options."""
 
 
 class NotFittedError(ImputeError):
@@ -59,6 +61,10 @@ class CredentialsError(FetchError):
 
 class RecipeError(ImputeError):
     """A recipe file cannot be read, or says something that is not valid."""
+
+
+class TrainingInterrupted(ImputeError):
+    """A training was asked to stop by SIGTERM; its checkpoint is written."""
 
 
 class UnknownNameError(ImputeError):

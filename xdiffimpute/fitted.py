@@ -3,58 +3,40 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
-from ._typing import AnyArray, BoolArray, FloatArray
+from ._typing import BoolArray, FloatArray
 from .calendar import Clock
 from .checkpoint import read, write
 from .denoiser import Denoiser
 from .exceptions import CompatibilityError
-from .fields import FieldSpec
-from .partition import Partition
-from .training import History
-from .transforms import Statistics
-from .withholding import Withheld
+from .history import History
+from .preparation import Preparation, below
 
 __all__ = ["Fitted"]
 
 FASTER = 1.5
-ON_BOTH = ("latitude", "longitude")  # of a curvilinear grid
 
 
-@dataclass
-class Fitted:
-    """A trained network with everything needed to apply it.
+@dataclass(kw_only=True)
+class Fitted(Preparation):
+    """A trained network with everything needed to apply it: what was decided, and what came of it.
 
     Parameters
     ----------
     method : str
         Name in :data:`xdiffimpute.methods.METHODS`.
-    spec : FieldSpec
-        Variables, units and grid it was fitted on.
-    statistics : Statistics
-        Of observed, not withheld, cells.
-    partition : Partition
-    reason : str
-        Why this partition.
     denoiser : Denoiser
-    window : int
-    tile : (int, int)
     sampler : str
         What measured better on the withheld observations.
-    density : float
-        Share of cells in a training context (Appendix H.5).
     inflation : dict of str to float array, shape (C,)
         For each sampler, the factor of the standard error.
-    withheld : Withheld
     seed : int
     history : History
-    unreachable : bool array, shape (C, H, W)
-        Cells of zero query exposure, whose fill would be arbitrary (Theorem 1).
     step : float, optional
         Days from frame to frame.
     skill : dict
@@ -62,20 +44,11 @@ class Fitted:
     """
 
     method: str
-    spec: FieldSpec
-    statistics: Statistics
-    partition: Partition
-    reason: str
     denoiser: Denoiser
-    window: int
-    tile: tuple[int, int]
     sampler: str
-    density: float
     inflation: dict[str, FloatArray]
-    withheld: Withheld
     seed: int
     history: History
-    unreachable: BoolArray
     step: float | None = None
     skill: dict[str, Any] = field(default_factory=dict)
 
@@ -117,34 +90,16 @@ class Fitted:
 
     def save(self, path: str | os.PathLike[str], versions: dict[str, str]) -> None:
         """Write one file (see :mod:`xdiffimpute.checkpoint`)."""
-        arrays, small = self.statistics.to_arrays()
-        tensors: dict[str, AnyArray] = {f"statistics.{k}": v for k, v in arrays.items()}
+        tensors, config = self.to_arrays()
         for name, value in self.denoiser.state_dict().items():
             tensors[f"denoiser.{name}"] = value.detach().cpu().numpy()
-        tensors["unreachable"] = self.unreachable
-        tensors |= {f"withheld.{k}": v for k, v in self.withheld.to_arrays().items()}
-        if self.partition.library is not None:
-            tensors["library"] = np.packbits(self.partition.library)
-            tensors["library_shape"] = np.array(self.partition.library.shape)
-        spec = self.spec.to_dict()
-        for name in ON_BOTH:  # as text they would outgrow the header of the file
-            if isinstance(spec["grid"][name], list):
-                tensors[f"grid.{name}"] = np.asarray(spec["grid"][name])
-                spec["grid"][name] = None
-        config = {
+        config |= {
             "method": self.method,
-            "spec": spec,
-            "statistics": small,
-            "partition": self.partition.to_dict(),
-            "reason": self.reason,
             "denoiser": self.denoiser.to_dict(),
-            "window": self.window,
-            "tile": list(self.tile),
             "sampler": self.sampler,
-            "density": self.density,
             "inflation": {k: v.tolist() for k, v in self.inflation.items()},
             "seed": self.seed,
-            "history": {f.name: getattr(self.history, f.name) for f in fields(History)},
+            "history": self.history.to_dict(),
             "step": self.step,
             "skill": self.skill,
             "versions": versions,
@@ -155,37 +110,18 @@ class Fitted:
     def load(cls, path: str | os.PathLike[str]) -> Fitted:
         """Read what :meth:`save` wrote, onto the CPU."""
         tensors, config = read(path)
-        config["spec"]["grid"] |= _below(tensors, "grid.")
         denoiser = Denoiser.from_dict(config["denoiser"])
-        state = {k: torch.from_numpy(v) for k, v in _below(tensors, "denoiser.").items()}
+        state = {k: torch.from_numpy(v) for k, v in below(tensors, "denoiser.").items()}
         denoiser.load_state_dict(state)
         denoiser.eval().requires_grad_(False)
-        library = None
-        if "library" in tensors:
-            shape = tuple(int(n) for n in tensors["library_shape"])
-            bits = np.unpackbits(tensors["library"], count=int(np.prod(shape)))
-            library = bits.astype(bool).reshape(shape)
         return cls(
             method=config["method"],
-            spec=FieldSpec.from_dict(config["spec"]),
-            statistics=Statistics.from_arrays(_below(tensors, "statistics."), config["statistics"]),
-            partition=Partition.from_dict(config["partition"], library),
-            reason=config["reason"],
             denoiser=denoiser,
-            window=config["window"],
-            tile=(config["tile"][0], config["tile"][1]),
             sampler=config["sampler"],
-            density=config["density"],
             inflation={k: np.asarray(v) for k, v in config["inflation"].items()},
-            withheld=Withheld.from_arrays(_below(tensors, "withheld.")),
             seed=config["seed"],
-            history=History(**config["history"]),
-            unreachable=tensors["unreachable"].astype(bool),
+            history=History.from_dict(config["history"]),
             step=config["step"],
             skill=config["skill"],
+            **cls.decisions(tensors, config),
         )
-
-
-def _below(tensors: dict[str, AnyArray], prefix: str) -> dict[str, AnyArray]:
-    """Entries under a prefix, without it."""
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,90 +12,44 @@ import numpy as np
 import torch
 import xarray as xr
 
-from .backbones import BACKBONES
 from .calendar import Clock
+from .checkpoint_folder import Content
 from .coordinates import Coordinates
 from .denoiser import Denoiser
-from .exceptions import DataError, ImputeError, UnknownNameError
+from .exceptions import DataError, ImputeError
 from .fields import FieldSpec
 from .first_guess import GUESSES
 from .fitted import Fitted
+from .history import History
 from .methods import METHODS, Method
-from .partition import Partition
+from .options import Options
 from .planning import Plan, plan
+from .pool import BlockPool, Position
 from .prefetching import prefetch
+from .preparation import Preparation
+from .resumption import Resumption
 from .samplers import SAMPLERS
 from .schedule import make_schedule
 from .splitting import choose_splitting
-from .streaming import Batch, BlockPool, batches
+from .streaming import Batch, batches
 from .survey import sample_masks
-from .training import Training, parse_time, train
+from .training import train
+from .training_log import TrainingLog, open_log
 from .transforms import Statistics
 from .validation import check_dataset, check_values
 from .verification import Verification
-from .withholding import Withheld, withhold
+from .withholding import withhold
 
-__all__ = ["Options", "fit_network"]
+__all__ = ["fit_network"]
 
 log = logging.getLogger("xdiffimpute")
 
-DEFAULT_TIME = "10min"
 GUESS_BATCHES = 12
 GUESS_PASSES = 20
 REHEARSAL = 7919
 
 
-@dataclass(frozen=True)
-class Options:
-    """What a user may ask of a fit; the accessor documents each."""
-
-    variables: Sequence[str] | None = None
-    time: str | None = None
-    y: str | None = None
-    x: str | None = None
-    extra_dims: str | Mapping[str, str] = "series"
-    partition: str | Partition = "auto"
-    statistics: str = "auto"
-    log: Sequence[str] = ()
-    window: int | None = None
-    tile: int | None = None
-    size: str = "auto"
-    batch: int | None = None
-    steps: int | None = None
-    max_time: str | float | None = None
-    device: str | None = None
-    seed: int = 0
-    progress: bool = True
-    method: str = "standard"
-    backbone: str = "unet"
-    schedule: str = "vp"
-    training: Mapping[str, Any] = field(default_factory=dict)
-    summary: bool = True
-
-    def settings(self) -> Training:
-        """The settings of the optimisation.
-
-        Raises
-        ------
-        ImputeError
-            If a limit is not positive.
-        """
-        if self.steps is not None and (self.steps != int(self.steps) or self.steps < 1):
-            raise ImputeError(
-                f"steps={self.steps} must be a whole number of 1 or more, such as steps=2000"
-            )
-        if self.seed != int(self.seed) or self.seed < 0:
-            raise ImputeError(f"seed={self.seed!r} must be a whole number of 0 or more")
-        sizes = ("auto", *BACKBONES.get(self.backbone).SIZES)
-        if self.size not in sizes:
-            raise UnknownNameError(f"size={self.size!r}: there are {', '.join(map(repr, sizes))}")
-        limit = self.max_time
-        if limit is None and self.steps is None:
-            limit = DEFAULT_TIME
-        return Training(steps=self.steps, seconds=parse_time(limit), **self.training)
-
-
-def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
+def fit_network(ds: xr.Dataset, options: Options, resumption: Resumption | None = None) -> Fitted:
     """Run a fit.
 
     Parameters
@@ -103,13 +57,15 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     ds : Dataset
         Without pint quantities.
     options : Options
+    resumption : Resumption, optional
+        Of a training that is kept in checkpoints, and was perhaps begun before.
 
     Returns
     -------
     Fitted
         Its ``skill`` is still empty.
     """
-    settings = options.settings()
+    options.settings()
     method = METHODS.create(options.method)
     spec = FieldSpec.from_dataset(
         ds, variables=options.variables, time=options.time, y=options.y, x=options.x,
@@ -117,6 +73,33 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
     )  # fmt: skip
     check_dataset(ds, spec)
     packed, clock = spec.pack(ds), spec.clock(ds)
+    if resumption is not None and resumption.begun:
+        prepared, sizes = resumption.restored(packed, clock, spec)
+    else:
+        prepared, sizes = _prepare(packed, clock, spec, options, method)
+        if resumption is not None:
+            resumption.keep(prepared, sizes, packed, clock)
+    statistics, withheld = prepared.statistics, prepared.withheld
+    log.info("climatology: %s; %d observations withheld", statistics.kind, withheld.cells)
+    coordinates = Coordinates(spec, clock)
+    check = Verification(
+        packed, withheld, clock, statistics, coordinates, sizes, prepared.partition,
+        density=prepared.density, seed=options.seed,
+    )  # fmt: skip
+    denoiser, history = _train(
+        packed, clock, coordinates, prepared, sizes, options, method, check, resumption
+    )
+    sampler, inflation = _choose_sampler(check, denoiser, method)
+    return Fitted(
+        **vars(prepared), method=method.name, denoiser=denoiser, sampler=sampler,
+        inflation=inflation, seed=options.seed, history=history, step=clock.step,
+    )  # fmt: skip
+
+
+def _prepare(
+    packed: xr.DataArray, clock: Clock, spec: FieldSpec, options: Options, method: Method
+) -> tuple[Preparation, Plan]:
+    """The passes over the data, and what is decided from them."""
     share = check_values(packed, spec, for_fit=True)
     sizes = plan(
         packed.sizes["time"], spec.shape, len(spec.channels), window=options.window,
@@ -135,37 +118,29 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
         )
     training_data = withheld.remove(packed)
     logs = _logarithms(options.log, spec)
-    coordinates = Coordinates(spec, clock)
-
-    def verification(held: Withheld, statistics: Statistics, of: xr.DataArray) -> Verification:
-        return Verification(
-            of, held, clock, statistics, coordinates, sizes, partition,
-            density=density, seed=options.seed,
-        )  # fmt: skip
-
     statistics = Statistics.fit(training_data, clock, kind=options.statistics, log=logs)
     if options.statistics == "auto" and statistics.kind == "variable" and len(clock.days) > 2:
         rehearsal = withhold(
             training_data, clock, found, window=sizes.window, seed=options.seed + REHEARSAL
         )
-        if rehearsal.cells:
-            statistics = _with_cell_means(
-                statistics, training_data, clock, rehearsal.remove(training_data),
-                lambda trial: verification(rehearsal, trial, training_data), spec,
+
+        def verification(trial: Statistics) -> Verification:
+            return Verification(
+                training_data, rehearsal, clock, trial, Coordinates(spec, clock), sizes, partition,
+                density=density, seed=options.seed,
             )  # fmt: skip
-    log.info("climatology: %s; %d observations withheld", statistics.kind, withheld.cells)
-    check = verification(withheld, statistics, packed)
-    pool = BlockPool(training_data, clock, statistics, window=sizes.window, seed=options.seed)
-    denoiser, history = _train(
-        pool, coordinates, partition, sizes, spec, settings, options, method, check
-    )
-    sampler, inflation = _choose_sampler(check, denoiser, method)
-    return Fitted(
-        method=method.name, spec=spec, statistics=statistics, partition=partition,
-        reason=splitting.reason, denoiser=denoiser, window=sizes.window, tile=sizes.tile,
-        sampler=sampler, density=density, inflation=inflation, withheld=withheld,
-        seed=options.seed, history=history, step=clock.step, unreachable=splitting.unreachable,
+
+        if rehearsal.cells:
+            rest = rehearsal.remove(training_data)
+            statistics = _with_cell_means(
+                statistics, training_data, clock, rest, verification, spec
+            )
+    prepared = Preparation(
+        spec=spec, statistics=statistics, partition=partition, reason=splitting.reason,
+        window=sizes.window, tile=sizes.tile, density=density, withheld=withheld,
+        unreachable=splitting.unreachable,
     )  # fmt: skip
+    return prepared, sizes
 
 
 def _logarithms(asked: str | Sequence[str], spec: FieldSpec) -> list[bool]:
@@ -208,32 +183,32 @@ def _with_cell_means(
 
 
 def _train(
-    pool: BlockPool,
+    packed: xr.DataArray,
+    clock: Clock,
     coordinates: Coordinates,
-    partition: Partition,
+    prepared: Preparation,
     sizes: Plan,
-    spec: FieldSpec,
-    settings: Training,
     options: Options,
     method: Method,
     check: Verification,
-) -> tuple[Denoiser, Any]:
-    whole = sizes.tile[1] == spec.shape[1]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(options.seed)
-        denoiser = Denoiser(
-            len(spec.channels), coordinates.count if method.coordinates else 0,
-            backbone=options.backbone, size=sizes.size, schedule=make_schedule(options.schedule),
-            periodic=spec.periodic and whole, **method.network,
-        ).to(sizes.device)  # fmt: skip
+    resumption: Resumption | None,
+) -> tuple[Denoiser, History]:
+    spec = prepared.spec
+    saved = None if resumption is None else resumption.state()
+    position = Position() if saved is None else Position.from_dict(saved[1]["position"])
+    pool = BlockPool(
+        prepared.withheld.remove(packed), clock, prepared.statistics, window=sizes.window,
+        seed=options.seed, position=position,
+    )  # fmt: skip
+    denoiser = _network(coordinates, prepared, sizes, options, method)
     source = prefetch(
         batches(
-            pool, coordinates, partition, window=sizes.window, tile=sizes.tile,
-            batch=sizes.batch, periodic=spec.periodic, seed=options.seed,
+            pool, coordinates, prepared.partition, window=sizes.window, tile=sizes.tile,
+            batch=sizes.batch, periodic=spec.periodic, seed=options.seed, first=position.step,
         )
     )  # fmt: skip
     try:
-        if denoiser.guesses:
+        if denoiser.guesses and saved is None:
             cells = sizes.batch * len(spec.channels) * sizes.window * int(np.prod(sizes.tile))
             count = int(np.clip(GUESS_PASSES * pool.packed.size // cells, 2, GUESS_BATCHES))
             _start(denoiser, [next(source).to(sizes.device) for _ in range(count)])
@@ -241,12 +216,36 @@ def _train(
             None if method.check is None else SAMPLERS.create(method.check[0], **method.check[1])
         )
         validate = None if watched is None else partial(check.error, run=watched)
-        return train(
-            denoiser, source, settings, validate=validate, device=sizes.device,
-            seed=options.seed, progress=options.progress,
-        )  # fmt: skip
+        with _rows(options, saved) as rows:
+            return train(
+                denoiser, source, options.settings(), validate=validate, device=sizes.device,
+                seed=options.seed, progress=options.progress, saved=saved, rows=rows,
+                folder=None if resumption is None else resumption.folder,
+            )  # fmt: skip
     finally:
         source.close()  # type: ignore[attr-defined]
+
+
+def _network(
+    coordinates: Coordinates, prepared: Preparation, sizes: Plan, options: Options, method: Method
+) -> Denoiser:
+    """The network with the weights of the seed."""
+    spec = prepared.spec
+    whole = sizes.tile[1] == spec.shape[1]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        return Denoiser(
+            len(spec.channels), coordinates.count if method.coordinates else 0,
+            backbone=options.backbone, size=sizes.size, schedule=make_schedule(options.schedule),
+            periodic=spec.periodic and whole, **method.network,
+        ).to(sizes.device)  # fmt: skip
+
+
+def _rows(options: Options, saved: Content | None) -> AbstractContextManager[TrainingLog | None]:
+    """The log that was asked for; it goes on after the steps of a checkpoint."""
+    if options.log_to is None:
+        return nullcontext()
+    return open_log(options.log_to, 0 if saved is None else saved[1]["history"]["steps"])
 
 
 def _start(denoiser: Denoiser, batches: Sequence[Batch]) -> None:

@@ -20,6 +20,7 @@ def progress_bar(
     desc: str,
     unit: str,
     total: int | None = None,
+    initial: int = 0,
 ) -> tqdm[Any]:
     """A bar over ``items``, or one that is moved by hand.
 
@@ -29,9 +30,11 @@ def progress_bar(
     show : bool
     desc, unit : str
     total : int, optional
+    initial : int
+        What was done before.
     """
     pause = 0.1 if sys.stderr.isatty() else SECONDS
     return tqdm(
-        items, total=total, disable=not show, desc=desc, unit=unit, file=sys.stderr,
-        mininterval=pause, maxinterval=max(pause, 10.0), miniters=1,
+        items, total=total, initial=initial, disable=not show, desc=desc, unit=unit,
+        file=sys.stderr, mininterval=pause, maxinterval=max(pause, 10.0), miniters=1,
     )  # fmt: skip

@@ -1,10 +1,4 @@
-"""From chunked fields to training batches.
-
-A :class:`BlockPool` holds a few blocks of consecutive frames, standardised, and replaces
-them one by one from the store, in chunk-aligned reads on a background thread, while
-windows are cut from those it holds. Data that fit in memory are one block each series and
-are never replaced. Memory is bounded by the pool, never by the store.
-"""
+"""From a pool of blocks to training batches: windows and tiles, each split in context and query."""
 
 from __future__ import annotations
 
@@ -12,22 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import dask
 import numpy as np
 import torch
-import xarray as xr
 from torch import Tensor
 
 from ._typing import BoolArray, FloatArray
-from .calendar import Clock
 from .coordinates import Coordinates
 from .partition import Partition
+from .pool import Block, BlockPool, Position
 from .tiling import MARGIN, surroundings
-from .transforms import Statistics
 
-__all__ = ["Batch", "BlockPool", "batches"]
+__all__ = ["Batch", "batches"]
 
-POOL_BYTES = 512 * 2**20
 ATTEMPTS = 8
 
 
@@ -45,6 +35,8 @@ class Batch:
         Coordinates of the tile.
     offsets : list of (int, int)
         First row and column of each sample's tile within its surroundings.
+    position : Position
+        Of the stream, after this batch.
     """
 
     x: Tensor
@@ -53,6 +45,7 @@ class Batch:
     query: Tensor
     features: Tensor
     offsets: list[tuple[int, int]] | None = None
+    position: Position = Position()
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
@@ -62,112 +55,7 @@ class Batch:
             part.pin_memory().to(device, non_blocking=True)
             for part in (self.x, self.observed, self.context, self.query, self.features)
         )
-        return Batch(x, observed, context, query, features, self.offsets)
-
-
-@dataclass(frozen=True)
-class Block:
-    """Consecutive frames of one series, standardised: values (N, C, H, W), NaN where missing."""
-
-    start: int
-    values: FloatArray
-    weight: float
-
-
-class BlockPool:
-    """A bounded set of blocks, refreshed from the store in the background.
-
-    Parameters
-    ----------
-    packed : DataArray, dims (series, time, channel, y, x)
-        Withheld cells already removed.
-    clock : Clock
-    statistics : Statistics
-    window : int
-        A block is never shorter than two windows, when there are so many frames.
-    limit : int
-        Bytes of float32 that the pool may hold.
-    seed : int
-    """
-
-    def __init__(
-        self,
-        packed: xr.DataArray,
-        clock: Clock,
-        statistics: Statistics,
-        *,
-        window: int,
-        limit: int = POOL_BYTES,
-        seed: int = 0,
-    ) -> None:
-        self.packed = packed.transpose("series", "time", "channel", "y", "x")
-        self.statistics = statistics
-        self.regressors = clock.regressors(statistics.harmonics)
-        self.rng = np.random.default_rng(np.random.SeedSequence([seed, 1]))
-        self.frame_bytes = 4 * int(np.prod(self.packed.shape[2:]))
-        self.resident = self.frame_bytes * self.packed.shape[0] * self.packed.shape[1] <= limit
-        self.ranges = self._ranges(window, limit)
-        self._order: list[int] = []
-        held = len(self.ranges) if self.resident else max(2, self._capacity(limit))
-        self.blocks = self._load_all() if self.resident else self._load(held)
-        while not self.blocks and self._order:
-            self.blocks = self._load(held)
-
-    def _ranges(self, window: int, limit: int) -> list[tuple[int, int, int]]:
-        """(series, start, stop) of chunk-aligned blocks."""
-        n_series, n_time = self.packed.shape[:2]
-        if self.resident:
-            return [(s, 0, n_time) for s in range(n_series)]
-        chunks = self.packed.chunks[1] if self.packed.chunks is not None else (n_time,)
-        least = min(n_time, 2 * window)
-        most = max(least, limit // (8 * self.frame_bytes))
-        edges = [0]
-        for edge in np.cumsum(chunks):
-            while edge - edges[-1] > most:
-                edges.append(edges[-1] + most)
-            if edge - edges[-1] >= least:
-                edges.append(int(edge))
-        edges[-1] = n_time
-        pairs = list(zip(edges[:-1], edges[1:], strict=True))
-        return [(s, a, b) for s in range(n_series) for a, b in pairs]
-
-    def _capacity(self, limit: int) -> int:
-        longest = max(b - a for _, a, b in self.ranges)
-        return min(len(self.ranges), int(limit // (2 * longest * self.frame_bytes)))
-
-    def _standardise(self, values: FloatArray, start: int) -> Block | None:
-        regressors = self.regressors[start : start + len(values)]
-        z = self.statistics.forward(np.asarray(values, dtype=np.float32), regressors)
-        observed = float(np.isfinite(z).sum())
-        return Block(start, np.ascontiguousarray(z), observed) if observed else None
-
-    def _load_all(self) -> list[Block]:
-        values = self.packed.values
-        blocks = (self._standardise(values[s, a:b], a) for s, a, b in self.ranges)
-        return [block for block in blocks if block is not None]
-
-    def _load(self, count: int) -> list[Block]:
-        if len(self._order) < count:
-            self._order += list(self.rng.permutation(len(self.ranges)))
-        chosen, self._order = self._order[:count], self._order[count:]
-        lazy = []
-        for k in chosen:
-            s, a, b = self.ranges[int(k)]
-            lazy.append(self.packed.data[s, a:b])
-        starts = [self.ranges[int(k)][1] for k in chosen]
-        blocks = (
-            self._standardise(values, start)
-            for values, start in zip(dask.compute(*lazy), starts, strict=True)
-        )
-        return [block for block in blocks if block is not None]
-
-    def refresh(self) -> None:
-        """Replace the oldest block by the next of the store."""
-        if self.resident:
-            return
-        fresh = self._load(1)
-        if fresh:
-            self.blocks = self.blocks[1:] + fresh
+        return Batch(x, observed, context, query, features, self.offsets, self.position)
 
 
 def batches(
@@ -180,11 +68,14 @@ def batches(
     batch: int,
     periodic: bool,
     seed: int = 0,
+    first: int = 0,
 ) -> Iterator[Batch]:
     """Training batches without end.
 
     Windows are drawn in proportion to the observations of a block; a draw with too few
     observed cells to be split is repeated. The sequence depends on ``seed`` alone.
+
+    Each batch knows the position after it, with which another pool and ``first`` go on.
 
     Parameters
     ----------
@@ -200,13 +91,15 @@ def batches(
     periodic : bool
         Let tiles run across the edge of a global grid.
     seed : int
+    first : int
+        Batches that were drawn before.
 
     Yields
     ------
     Batch
     """
-    step = 0
-    refresh_every = max(1, len(pool.blocks[0].values) // (batch * 4)) if not pool.resident else 0
+    step = first
+    refresh_every = 0 if pool.resident else max(1, pool.longest // (batch * 4))
     while True:
         rng = np.random.default_rng(np.random.SeedSequence([seed, 2, step]))
         if refresh_every and step and step % refresh_every == 0:
@@ -218,8 +111,8 @@ def batches(
             torch.from_numpy(np.stack([sample[k] for sample in samples])) for k in range(5)
         )
         offsets = [sample[5] for sample in samples]
-        yield Batch(x, observed, context, query, features, offsets)
         step += 1
+        yield Batch(x, observed, context, query, features, offsets, pool.position(step))
 
 
 def _about_an_observation(

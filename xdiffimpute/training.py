@@ -7,69 +7,32 @@ Runs limited by ``steps`` alone are deterministic on a CPU.
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
-import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from .checkpoint_folder import CheckpointFolder, Content
 from .denoiser import Denoiser
 from .exceptions import ImputeError
+from .history import History
+from .interruption import Interruption
 from .planning import has_bfloat16
 from .progress import progress_bar
+from .state import Average, TrainingState
 from .streaming import Batch
+from .telemetry import Telemetry
+from .training_log import TrainingLog
 
-__all__ = ["History", "Training", "parse_time", "train"]
+__all__ = ["Training", "train"]
 
 log = logging.getLogger("xdiffimpute")
 
-UNITS = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "hour": 3600.0, "d": 86400.0}
-
-
-def parse_time(limit: str | float | None) -> float | None:
-    """Seconds in a time limit.
-
-    Parameters
-    ----------
-    limit : str, float or None
-        ``"90s"``, ``"5min"``, ``"1.5h"``, or a number of seconds.
-
-    Returns
-    -------
-    float or None
-
-    Raises
-    ------
-    ImputeError
-        If it cannot be understood.
-
-    Examples
-    --------
-    >>> parse_time("5min"), parse_time(30), parse_time(None)
-    (300.0, 30.0, None)
-    """
-    if limit is None:
-        return None
-    if isinstance(limit, str):
-        match = re.fullmatch(r"\s*([0-9.]+)\s*([a-z]*?)s?\s*", limit.lower())
-        unit = (match.group(2) or "s") if match else ""
-        try:
-            seconds = float(match.group(1)) * UNITS[unit] if match else 0.0
-        except (KeyError, ValueError):
-            seconds = 0.0
-    else:
-        seconds = float(limit)
-    if not 0.0 < seconds < math.inf:
-        raise ImputeError(
-            f"max_time={limit!r} is not a time; write for example max_time='5min', '90s', '2h', "
-            "or a positive number of seconds"
-        )
-    return seconds
+LOOK_EVERY = 10
 
 
 @dataclass(frozen=True)
@@ -109,32 +72,6 @@ class Training:
     patience: float = 0.5
 
 
-@dataclass
-class History:
-    """What happened: losses, withheld errors (both in standardised units, squared) and cost."""
-
-    steps: int = 0
-    seconds: float = 0.0
-    loss: list[tuple[int, float]] = field(default_factory=list)
-    validation: list[tuple[int, float]] = field(default_factory=list)
-    stopped: str = ""
-
-
-class _Average:
-    """Exponential moving average of a model's weights."""
-
-    def __init__(self, model: Denoiser, limit: float) -> None:
-        self.model: Denoiser = copy.deepcopy(model).eval().requires_grad_(False)
-        self.limit = limit
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        keep = min(self.limit, (1.0 + step) / (10.0 + step))
-        mine: list[Tensor] = list(self.model.parameters())
-        theirs: list[Tensor] = list(model.parameters())
-        torch._foreach_lerp_(mine, theirs, 1.0 - keep)
-
-
 def train(
     denoiser: Denoiser,
     source: Iterator[Batch],
@@ -144,6 +81,9 @@ def train(
     device: torch.device,
     seed: int,
     progress: bool,
+    folder: CheckpointFolder | None = None,
+    saved: Content | None = None,
+    rows: TrainingLog | None = None,
 ) -> tuple[Denoiser, History]:
     """Train, and return the averaged network of the best check.
 
@@ -152,6 +92,7 @@ def train(
     denoiser : Denoiser
         On ``device``; trained in place.
     source : iterator of Batch
+        From the position of ``saved`` on.
     settings : Training
         At least one of ``steps`` and ``seconds``.
     validate : callable, optional
@@ -160,66 +101,156 @@ def train(
     seed : int
     progress : bool
         Whether to show a bar on standard error.
+    folder : CheckpointFolder, optional
+        For checkpoints, at intervals, at the end, and when the process is asked to stop.
+    saved : Content, optional
+        Of a checkpoint to go on from.
+    rows : TrainingLog, optional
 
     Returns
     -------
     denoiser : Denoiser
         The moving average with the lowest withheld error, in evaluation mode.
     history : History
+
+    Raises
+    ------
+    ImputeError
+        If the loss is not finite any more.
+    TrainingInterrupted, KeyboardInterrupt
+        After SIGTERM and SIGINT, where there is a folder for checkpoints: once it is saved.
     """
     optimiser = torch.optim.AdamW(
         denoiser.parameters(), lr=settings.rate, betas=(0.9, 0.98), weight_decay=settings.decay
     )
-    average = _Average(denoiser, settings.average)
-    generator = torch.Generator(device=device).manual_seed(seed)
-    history, best, kept = History(), math.inf, average.model.state_dict()
-    best_at, check, began, done = 0.0, 1, time.monotonic(), 0.0
-    total = settings.steps if settings.seconds is None else None
-    bar = progress_bar(show=progress, desc="fit", unit="step", total=total)
-    running, trained = 0.0, math.inf
-    if validate is not None:
-        best = validate(average.model)
-        kept = copy.deepcopy(kept)
-        history.validation.append((0, best))
-        began = time.monotonic()
-    with bar:
-        while done < 1.0:
-            for group in optimiser.param_groups:
-                group["lr"] = settings.rate * _shape(done, history.steps, settings.warmup)
-            loss = _update(denoiser, next(source).to(device), optimiser, settings, generator)
-            average.update(denoiser, history.steps)
-            history.steps += 1
-            running = loss if history.steps == 1 else 0.98 * running + 0.02 * loss
-            done = _progress(history.steps, time.monotonic() - began, settings)
-            bar.update(1)
-            if done * settings.checks >= check or done >= 1.0:
-                check = int(done * settings.checks) + 1
-                history.loss.append((history.steps, running))
-                error = validate(average.model) if validate is not None else running
-                history.validation.append((history.steps, error))
-                if error < trained:
-                    trained, best_at = error, done
-                if error < best:
-                    best, kept = error, copy.deepcopy(average.model.state_dict())
-                elif done - best_at > settings.patience:
-                    history.stopped = "the withheld error had stopped falling"
-                    break
-                done = max(done, _progress(history.steps, time.monotonic() - began, settings))
-            if history.steps % 10 == 0:
-                last = history.validation[-1][1] if history.validation else float("nan")
-                bar.set_postfix(
-                    loss=f"{running:.4f}", withheld=f"{last:.4f}", done=f"{done:.0%}", refresh=False
-                )
-            if not math.isfinite(running):
-                raise ImputeError(
-                    "training diverged: the loss is not finite; look for outliers with "
-                    "ds.impute.observed() and ds.quantile([0, 1]), or try log=[...] for a skewed "
-                    "variable"
-                )
-    average.model.load_state_dict(kept)
-    history.seconds = time.monotonic() - began
-    history.stopped = history.stopped or "the limit was reached"
-    return average.model, history
+    average = Average(denoiser, settings.average)
+    state = TrainingState(denoiser, average, optimiser, seed=seed, device=device)
+    if saved is not None:
+        state.restore(*saved)
+    elif validate is not None:
+        state.best = validate(average.model)
+        state.history.validation.append((0, state.best))
+    _Loop(state, source, settings, validate, folder, rows).run(progress=progress)
+    average.model.load_state_dict(state.kept)
+    return average.model, state.history
+
+
+class _Loop:
+    """The steps of a training, its checks and its checkpoints."""
+
+    def __init__(
+        self,
+        state: TrainingState,
+        source: Iterator[Batch],
+        settings: Training,
+        validate: Callable[[Denoiser], float] | None,
+        folder: CheckpointFolder | None,
+        rows: TrainingLog | None,
+    ) -> None:
+        self.state, self.source, self.settings = state, source, settings
+        self.validate, self.folder, self.rows = validate, folder, rows
+        self.history = state.history
+        self.telemetry = Telemetry(state.history, state.device)
+        self.began = time.monotonic() - state.history.seconds
+        self.done = self._progress() if state.history.steps else 0.0
+
+    def run(self, *, progress: bool) -> None:
+        total = self.settings.steps if self.settings.seconds is None else None
+        bar = progress_bar(
+            show=progress, desc="fit", unit="step", total=total, initial=self.history.steps
+        )
+        with bar, Interruption(listen=self.folder is not None) as interruption:
+            while not self.history.stopped:
+                self._step()
+                bar.update(1)
+                checked = self.done * self.settings.checks >= self.state.check or self.done >= 1.0
+                if checked:
+                    self._check()
+                if checked or self.history.steps % LOOK_EVERY == 0:
+                    bar.set_postfix(self._look(checked), refresh=False)
+                if not math.isfinite(self.state.running):
+                    raise ImputeError(
+                        "training diverged: the loss is not finite; look for outliers with "
+                        "ds.impute.observed() and ds.quantile([0, 1]), or try log=[...] for a "
+                        "skewed variable"
+                    )
+                self._save(interruption)
+
+    def _step(self) -> None:
+        state, history, settings = self.state, self.history, self.settings
+        batch = self.telemetry.draw(self.source)
+        for group in state.optimiser.param_groups:
+            group["lr"] = self._rate()
+        loss = _update(
+            state.denoiser, batch.to(state.device), state.optimiser, settings, state.generator
+        )
+        state.average.update(state.denoiser, history.steps)
+        state.position = batch.position
+        history.steps += 1
+        history.samples += len(batch.x)
+        state.running = loss if history.steps == 1 else 0.98 * state.running + 0.02 * loss
+        self.done = self._progress()
+
+    def _check(self) -> None:
+        """Judge the average, keep the best, and see whether it is time to stop."""
+        state, history = self.state, self.history
+        state.check = int(self.done * self.settings.checks) + 1
+        history.loss.append((history.steps, state.running))
+        error = self.validate(state.average.model) if self.validate else state.running
+        history.validation.append((history.steps, error))
+        if error < state.best_trained:
+            state.best_trained, state.best_at = error, self.done
+        if error < state.best:
+            state.best = error
+            state.keep()
+        elif self.done - state.best_at > self.settings.patience:
+            history.stopped = "the withheld error had stopped falling"
+        self.done = max(self.done, self._progress())
+        if self.done >= 1.0 and not history.stopped:
+            history.stopped = "the limit was reached"
+
+    def _look(self, checked: bool) -> dict[str, str]:
+        """Write a row of the log, and say how it goes for the bar."""
+        state, history = self.state, self.history
+        numbers = self.telemetry.look()
+        last = history.validation[-1][1] if history.validation else math.nan
+        if self.rows is not None:
+            row = {"step": history.steps, "seconds": history.seconds, "loss": state.running}
+            row |= {"withheld": last} if checked else {}
+            self.rows.write(row | {"learning_rate": self._rate()} | numbers)
+        return {
+            "loss": f"{state.running:.4f}",
+            "withheld": f"{last:.4f}",
+            "done": f"{self.done:.0%}",
+            "samples/s": f"{numbers['samples_per_second']:.0f}",
+            "waiting": f"{numbers['waiting']:.0%}",
+            "memory": f"{numbers['memory'] / 2**20:.0f} MiB",
+        }
+
+    def _save(self, interruption: Interruption) -> None:
+        """Write a checkpoint if it is time, or the end, or if the process has to stop."""
+        if self.folder is None:
+            return
+        steps, received = self.history.steps, interruption.received
+        if received is not None or self.history.stopped or self.folder.due():
+            self.folder.save(steps, *self.state.to_arrays())
+        if received is not None:
+            path = str(self.folder.path)
+            interruption.stop(
+                f"training was stopped by {received.name} after {steps} steps and is saved in "
+                f"{path!r}; go on by the same call with checkpoint={path!r}, resume=True (on the "
+                f"command line: the same command with --checkpoint {path} --resume)"
+            )
+
+    def _rate(self) -> float:
+        """The learning rate of the next step."""
+        settings = self.settings
+        return settings.rate * _shape(self.done, self.history.steps, settings.warmup)
+
+    def _progress(self) -> float:
+        """Share of the run that is done."""
+        self.history.seconds = time.monotonic() - self.began
+        return _progress(self.history.steps, self.history.seconds, self.settings)
 
 
 def _update(

@@ -7,6 +7,7 @@ where one is fitted. Groups that hold no field come back as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import xarray as xr
@@ -49,7 +50,7 @@ class ImputeDataTreeAccessor:
         ----------
         **options
             As of :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.fit`, for each group; a limit
-            on time is for each of them.
+            on time is for each of them. In the folder of ``checkpoint`` each has one of its own.
 
         Returns
         -------
@@ -61,8 +62,13 @@ class ImputeDataTreeAccessor:
         ImputeError
             If a group cannot be learned from; the message names it.
         """
+        if options.get("log_to") is not None:
+            raise ImputeError(
+                "log_to= is the log of one training, and each group has its own; fit the group "
+                "alone: dt['/group'].to_dataset().impute.fit(log_to=...)"
+            )
         return {
-            path: _named(path, ds.impute.fit, **options)
+            path: _named(path, ds.impute.fit, **_below(path, options))
             for path, ds in self._groups().items()
             if _has_fields(ds)
         }
@@ -135,6 +141,13 @@ class ImputeDataTreeAccessor:
 
 def _has_fields(ds: xr.Dataset) -> bool:
     return any(v.ndim >= 2 and v.dtype.kind == "f" for v in ds.data_vars.values())
+
+
+def _below(path: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of a group: its checkpoints are in a folder of their own."""
+    if options.get("checkpoint") is None:
+        return options
+    return options | {"checkpoint": Path(options["checkpoint"], *path.split("/"))}
 
 
 def _named(path: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:

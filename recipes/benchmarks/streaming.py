@@ -24,8 +24,9 @@ from xdiffimpute.fields import FieldSpec
 from xdiffimpute.masks import MASKS
 from xdiffimpute.partition import Partition
 from xdiffimpute.planning import plan
+from xdiffimpute.pool import BlockPool
 from xdiffimpute.prefetching import prefetch
-from xdiffimpute.streaming import BlockPool, batches
+from xdiffimpute.streaming import batches
 from xdiffimpute.training import Training, train
 from xdiffimpute.transforms import Statistics
 

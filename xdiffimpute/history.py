@@ -1,0 +1,55 @@
+"""What happened in a training, and what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = ["History"]
+
+
+@dataclass
+class History:
+    """Losses and withheld errors, both squared and in standardised units, and cost.
+
+    A training that was interrupted and resumed counts all of its parts.
+
+    Parameters
+    ----------
+    steps : int
+        Updates.
+    seconds : float
+        Time of the updates and of the looks at the withheld observations.
+    loss, validation : list of (int, float)
+        Step and running loss; step and withheld error.
+    stopped : str
+        Why it ended; empty before the end.
+    samples : int
+        Windows that were learned from.
+    waiting : float
+        Seconds of those above in which there was no batch to work on.
+    memory : int
+        The most bytes that were in use: of the GPU, or of the process.
+    """
+
+    steps: int = 0
+    seconds: float = 0.0
+    loss: list[tuple[int, float]] = field(default_factory=list)
+    validation: list[tuple[int, float]] = field(default_factory=list)
+    stopped: str = ""
+    samples: int = 0
+    waiting: float = 0.0
+    memory: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> History:
+        """Rebuild from :meth:`to_dict`."""
+        pairs = {name: [(int(n), float(e)) for n, e in saved[name]] for name in PAIRS}
+        return cls(**saved | pairs)
+
+
+PAIRS = ("loss", "validation")
