@@ -26,6 +26,7 @@ from .fitting import fit_network
 from .imputer import Imputer
 from .methods import METHODS
 from .options import Options
+from .parallel import is_first, joined
 from .pool import POOL_BYTES
 from .quantities import dequantify, requantify
 from .reconstruction import Filler, reconstruct
@@ -116,12 +117,13 @@ class DiffusionImputer(Imputer):
         self.options.settings()
         plain, resumption = dequantify(ds)[0], None
         folder = self.options.folder()
-        if folder is not None:
-            resumption = Resumption(folder, self.options, _versions())
-            plain = resumption.known(plain)
-        plain = _resident(plain, self.options.variables)
-        self._fitted = fit_network(plain, self.options, resumption)
-        if not self.options.summary:
+        with joined(self.options.device) as ranks:
+            if folder is not None:
+                resumption = Resumption(folder, self.options, _versions(), ranks)
+                plain = resumption.known(plain)
+            plain = _resident(plain, self.options.variables)
+            self._fitted = fit_network(plain, self.options, resumption, ranks)
+        if not (self.options.summary and ranks.first):
             return self
         said = "comparing with climatology and linear interpolation at the withheld observations"
         log.info("%s", said)
@@ -311,7 +313,8 @@ class DiffusionImputer(Imputer):
         path : path
             Replaced if it exists.
         """
-        self.fitted.save(path, _versions())
+        if is_first():
+            self.fitted.save(path, _versions())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str | None = None) -> Self:

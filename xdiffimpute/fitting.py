@@ -23,6 +23,7 @@ from .fitted import Fitted
 from .history import History
 from .methods import METHODS, Method
 from .options import Options
+from .parallel import ALONE, Ranks
 from .planning import Plan, plan
 from .pool import BlockPool, Position
 from .prefetching import prefetch
@@ -49,7 +50,12 @@ GUESS_PASSES = 20
 REHEARSAL = 7919
 
 
-def fit_network(ds: xr.Dataset, options: Options, resumption: Resumption | None = None) -> Fitted:
+def fit_network(
+    ds: xr.Dataset,
+    options: Options,
+    resumption: Resumption | None = None,
+    ranks: Ranks = ALONE,
+) -> Fitted:
     """Run a fit.
 
     Parameters
@@ -59,6 +65,8 @@ def fit_network(ds: xr.Dataset, options: Options, resumption: Resumption | None 
     options : Options
     resumption : Resumption, optional
         Of a training that is kept in checkpoints, and was perhaps begun before.
+    ranks : Ranks
+        The processes that fit together, each on the same data.
 
     Returns
     -------
@@ -77,7 +85,7 @@ def fit_network(ds: xr.Dataset, options: Options, resumption: Resumption | None 
         prepared, sizes = resumption.restored(packed, clock, spec)
     else:
         prepared, sizes = _prepare(packed, clock, spec, options, method)
-        if resumption is not None:
+        if resumption is not None and ranks.first:
             resumption.keep(prepared, sizes, packed, clock)
     statistics, withheld = prepared.statistics, prepared.withheld
     log.info("climatology: %s; %d observations withheld", statistics.kind, withheld.cells)
@@ -87,7 +95,7 @@ def fit_network(ds: xr.Dataset, options: Options, resumption: Resumption | None 
         density=prepared.density, seed=options.seed,
     )  # fmt: skip
     denoiser, history = _train(
-        packed, clock, coordinates, prepared, sizes, options, method, check, resumption
+        packed, clock, coordinates, prepared, sizes, options, method, check, resumption, ranks
     )
     sampler, inflation = _choose_sampler(check, denoiser, method)
     return Fitted(
@@ -192,19 +200,21 @@ def _train(
     method: Method,
     check: Verification,
     resumption: Resumption | None,
+    ranks: Ranks,
 ) -> tuple[Denoiser, History]:
     spec = prepared.spec
     saved = None if resumption is None else resumption.state()
     position = Position() if saved is None else Position.from_dict(saved[1]["position"])
     pool = BlockPool(
         prepared.withheld.remove(packed), clock, prepared.statistics, window=sizes.window,
-        seed=options.seed, position=position,
+        seed=options.seed, position=position, part=(ranks.rank, ranks.size),
     )  # fmt: skip
     denoiser = _network(coordinates, prepared, sizes, options, method)
     source = prefetch(
         batches(
             pool, coordinates, prepared.partition, window=sizes.window, tile=sizes.tile,
             batch=sizes.batch, periodic=spec.periodic, seed=options.seed, first=position.step,
+            share=ranks.share(sizes.batch),
         )
     )  # fmt: skip
     try:
@@ -212,15 +222,16 @@ def _train(
             cells = sizes.batch * len(spec.channels) * sizes.window * int(np.prod(sizes.tile))
             count = int(np.clip(GUESS_PASSES * pool.packed.size // cells, 2, GUESS_BATCHES))
             _start(denoiser, [next(source).to(sizes.device) for _ in range(count)])
+            ranks.spread(denoiser)
         watched = (
             None if method.check is None else SAMPLERS.create(method.check[0], **method.check[1])
         )
         validate = None if watched is None else partial(check.error, run=watched)
-        with _rows(options, saved) as rows:
+        with _rows(options, saved, ranks) as rows:
             return train(
                 denoiser, source, options.settings(), validate=validate, device=sizes.device,
-                seed=options.seed, progress=options.progress, saved=saved, rows=rows,
-                folder=None if resumption is None else resumption.folder,
+                seed=options.seed, progress=options.progress and ranks.first, saved=saved,
+                rows=rows, folder=None if resumption is None else resumption.folder, ranks=ranks,
             )  # fmt: skip
     finally:
         source.close()  # type: ignore[attr-defined]
@@ -241,9 +252,11 @@ def _network(
         ).to(sizes.device)  # fmt: skip
 
 
-def _rows(options: Options, saved: Content | None) -> AbstractContextManager[TrainingLog | None]:
+def _rows(
+    options: Options, saved: Content | None, ranks: Ranks
+) -> AbstractContextManager[TrainingLog | None]:
     """The log that was asked for; it goes on after the steps of a checkpoint."""
-    if options.log_to is None:
+    if options.log_to is None or not ranks.first:
         return nullcontext()
     return open_log(options.log_to, 0 if saved is None else saved[1]["history"]["steps"])
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from .exceptions import ImputeError
+from .parallel import local_device
 from .tiling import default_window
 
 __all__ = ["Plan", "has_bfloat16", "plan"]
@@ -97,6 +98,7 @@ def plan(
                 f"{name}={asked!r} is not a whole number of 1 or more, such as {name}=5"
             )
     _check_device(device)
+    device = local_device(device)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if window is None:
         window = default_window(frames)

@@ -79,6 +79,9 @@ class BlockPool:
     seed : int
     position : Position, optional
         Hold the blocks that were held there, whatever the chunks are now.
+    part : (int, int)
+        Rank and number of processes that share the blocks of the store: each reads its own, if
+        there are enough for all.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class BlockPool:
         limit: int = POOL_BYTES,
         seed: int = 0,
         position: Position | None = None,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         self.packed = packed.transpose("series", "time", "channel", "y", "x")
         self.statistics = statistics
@@ -99,6 +103,7 @@ class BlockPool:
         self.frame_bytes = 4 * int(np.prod(self.packed.shape[2:]))
         self.resident = self.frame_bytes * self.packed.shape[0] * self.packed.shape[1] <= limit
         self.ranges = tuple(self._ranges(window, limit))
+        self._mine = part if len(self.ranges) >= 2 * part[1] else (0, 1)
         self._order: list[int] = []
         self._read = 0
         if self.resident:
@@ -142,7 +147,9 @@ class BlockPool:
         return [(s, a, b) for s in range(n_series) for a, b in pairs]
 
     def _capacity(self, limit: int) -> int:
-        return min(len(self.ranges), int(limit // (2 * self.longest * self.frame_bytes)))
+        return min(
+            len(self.ranges) // self._mine[1], int(limit // (2 * self.longest * self.frame_bytes))
+        )
 
     def _standardise(self, values: FloatArray, index: int) -> Block | None:
         start = self.ranges[index][1]
@@ -160,17 +167,22 @@ class BlockPool:
         """The blocks of a position; those to come are in the order they would have had."""
         self.ranges = position.ranges
         self._read = position.read
-        while len(self._order) < position.read:
-            self._order += list(self.rng.permutation(len(self.ranges)))
-        self._order = self._order[position.read :]
-        return self._blocks(position.held)
+        self._extend(position.read)
+        read, self._order = self._order[: position.read], self._order[position.read :]
+        # a position is that of the first process; the others held their own latest blocks
+        return self._blocks(position.held if self._mine[0] == 0 else read[-len(position.held) :])
+
+    def _extend(self, count: int) -> None:
+        """Know the order of at least so many blocks to come."""
+        rank, size = self._mine
+        while len(self._order) < count:
+            self._order += [int(k) for k in self.rng.permutation(len(self.ranges))[rank::size]]
 
     def _load(self, count: int) -> list[Block]:
-        if len(self._order) < count:
-            self._order += list(self.rng.permutation(len(self.ranges)))
+        self._extend(count)
         chosen, self._order = self._order[:count], self._order[count:]
         self._read += len(chosen)
-        return self._blocks([int(k) for k in chosen])
+        return self._blocks(chosen)
 
     def _blocks(self, chosen: Sequence[int]) -> list[Block]:
         """Read blocks; those without an observation are left out."""

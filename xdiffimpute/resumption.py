@@ -15,6 +15,7 @@ from .exceptions import CheckpointError
 from .fields import FieldSpec
 from .fingerprint import Fingerprint
 from .options import Options
+from .parallel import ALONE, Ranks
 from .planning import Plan, plan
 from .preparation import Preparation, below
 
@@ -34,6 +35,8 @@ class Resumption:
     options : Options
     versions : mapping of str to str
         Of the packages that the result depends on.
+    ranks : Ranks
+        The processes that fit together; the first looks and writes.
 
     Attributes
     ----------
@@ -49,11 +52,16 @@ class Resumption:
     """
 
     def __init__(
-        self, folder: CheckpointFolder, options: Options, versions: Mapping[str, str]
+        self,
+        folder: CheckpointFolder,
+        options: Options,
+        versions: Mapping[str, str],
+        ranks: Ranks = ALONE,
     ) -> None:
         self.folder, self.options = folder, options
         self.machine = {**versions, "threads": torch.get_num_threads()}
-        self.begun = folder.open(resume=options.resume)
+        begun = ranks.first and folder.open(resume=options.resume)
+        self.begun = bool(ranks.agreed(begun))
         if not self.begun:
             if options.resume:
                 log.info("nothing to resume in %r: training starts", str(folder.path))

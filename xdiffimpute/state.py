@@ -92,6 +92,10 @@ class TrainingState:
         self.kept: dict[str, Tensor] = {}
         self.keep()
 
+    def part(self, rank: int) -> None:
+        """Draw other noise than the first process, from here on."""
+        self.generator.manual_seed(self.seed + (rank << 32) + self.history.steps)
+
     def keep(self) -> None:
         """Take the present average for the best."""
         self.kept = copy.deepcopy(self.average.model.state_dict())

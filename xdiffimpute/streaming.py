@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,7 @@ def batches(
     periodic: bool,
     seed: int = 0,
     first: int = 0,
+    share: Sequence[int] | None = None,
 ) -> Iterator[Batch]:
     """Training batches without end.
 
@@ -93,6 +94,8 @@ def batches(
     seed : int
     first : int
         Batches that were drawn before.
+    share : sequence of int, optional
+        Which samples of each batch to draw; the others are drawn by other processes.
 
     Yields
     ------
@@ -101,12 +104,15 @@ def batches(
     step = first
     refresh_every = 0 if pool.resident else max(1, pool.longest // (batch * 4))
     while True:
-        rng = np.random.default_rng(np.random.SeedSequence([seed, 2, step]))
         if refresh_every and step and step % refresh_every == 0:
             pool.refresh()
         samples = [
-            _sample(pool, coordinates, partition, window, tile, periodic, rng) for _ in range(batch)
-        ]
+            _sample(
+                pool, coordinates, partition, window, tile, periodic,
+                np.random.default_rng(np.random.SeedSequence([seed, 2, step, k])),
+            )
+            for k in (range(batch) if share is None else share)
+        ]  # fmt: skip
         x, observed, context, query, features = (
             torch.from_numpy(np.stack([sample[k] for sample in samples])) for k in range(5)
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from .denoiser import Denoiser
 from .exceptions import ImputeError
 from .history import History
 from .interruption import Interruption
+from .parallel import ALONE, Ranks
 from .planning import has_bfloat16
 from .progress import progress_bar
 from .state import Average, TrainingState
@@ -84,6 +86,7 @@ def train(
     folder: CheckpointFolder | None = None,
     saved: Content | None = None,
     rows: TrainingLog | None = None,
+    ranks: Ranks = ALONE,
 ) -> tuple[Denoiser, History]:
     """Train, and return the averaged network of the best check.
 
@@ -106,6 +109,8 @@ def train(
     saved : Content, optional
         Of a checkpoint to go on from.
     rows : TrainingLog, optional
+    ranks : Ranks
+        The processes that train together; ``source`` gives this one's share of each batch.
 
     Returns
     -------
@@ -127,10 +132,13 @@ def train(
     state = TrainingState(denoiser, average, optimiser, seed=seed, device=device)
     if saved is not None:
         state.restore(*saved)
-    elif validate is not None:
-        state.best = validate(average.model)
+    if ranks.rank:
+        state.part(ranks.rank)
+    loop = _Loop(state, source, settings, validate, folder, rows, ranks)
+    if saved is None and validate is not None:
+        state.best = loop.judge()
         state.history.validation.append((0, state.best))
-    _Loop(state, source, settings, validate, folder, rows).run(progress=progress)
+    loop.run(progress=progress)
     average.model.load_state_dict(state.kept)
     return average.model, state.history
 
@@ -146,9 +154,10 @@ class _Loop:
         validate: Callable[[Denoiser], float] | None,
         folder: CheckpointFolder | None,
         rows: TrainingLog | None,
+        ranks: Ranks,
     ) -> None:
         self.state, self.source, self.settings = state, source, settings
-        self.validate, self.folder, self.rows = validate, folder, rows
+        self.validate, self.folder, self.rows, self.ranks = validate, folder, rows, ranks
         self.history = state.history
         self.telemetry = Telemetry(state.history, state.device)
         self.began = time.monotonic() - state.history.seconds
@@ -181,22 +190,30 @@ class _Loop:
         batch = self.telemetry.draw(self.source)
         for group in state.optimiser.param_groups:
             group["lr"] = self._rate()
-        loss = _update(
-            state.denoiser, batch.to(state.device), state.optimiser, settings, state.generator
+        batch = batch.to(state.device)
+        loss, samples = _update(
+            state.denoiser, batch, state.optimiser, settings, state.generator, self.ranks
         )
         state.average.update(state.denoiser, history.steps)
         state.position = batch.position
         history.steps += 1
-        history.samples += len(batch.x)
+        history.samples += samples
         state.running = loss if history.steps == 1 else 0.98 * state.running + 0.02 * loss
         self.done = self._progress()
+
+    def judge(self) -> float:
+        """The first process's withheld error of the average, or its loss where none is watched."""
+        error = self.state.running
+        if self.validate is not None and self.ranks.first:
+            error = self.validate(self.state.average.model)
+        return self.ranks.agreed(error)
 
     def _check(self) -> None:
         """Judge the average, keep the best, and see whether it is time to stop."""
         state, history = self.state, self.history
         state.check = int(self.done * self.settings.checks) + 1
         history.loss.append((history.steps, state.running))
-        error = self.validate(state.average.model) if self.validate else state.running
+        error = self.judge()
         history.validation.append((history.steps, error))
         if error < state.best_trained:
             state.best_trained, state.best_at = error, self.done
@@ -231,8 +248,11 @@ class _Loop:
         """Write a checkpoint if it is time, or the end, or if the process has to stop."""
         if self.folder is None:
             return
-        steps, received = self.history.steps, interruption.received
-        if received is not None or self.history.stopped or self.folder.due():
+        steps = self.history.steps
+        if self.ranks.either(interruption.received is not None):
+            interruption.received = interruption.received or signal.SIGTERM
+        received = interruption.received
+        if self.ranks.first and (received or self.history.stopped or self.folder.due()):
             self.folder.save(steps, *self.state.to_arrays())
         if received is not None:
             path = str(self.folder.path)
@@ -250,7 +270,8 @@ class _Loop:
     def _progress(self) -> float:
         """Share of the run that is done."""
         self.history.seconds = time.monotonic() - self.began
-        return _progress(self.history.steps, self.history.seconds, self.settings)
+        done = _progress(self.history.steps, self.history.seconds, self.settings)
+        return self.ranks.agreed(done)
 
 
 def _update(
@@ -259,7 +280,9 @@ def _update(
     optimiser: torch.optim.Optimizer,
     settings: Training,
     generator: torch.Generator,
-) -> float:
+    ranks: Ranks,
+) -> tuple[float, int]:
+    """A step; the loss of this process's samples, and the number of all processes' samples."""
     denoiser.train()
     device = batch.x.device
     t = denoiser.sample_time(len(batch.x), generator, device)
@@ -269,9 +292,10 @@ def _update(
         )
     optimiser.zero_grad(set_to_none=True)
     objective.backward()
+    samples = ranks.sum_gradients(denoiser.parameters(), len(batch.x))
     nn.utils.clip_grad_norm_(denoiser.parameters(), settings.clip)
     optimiser.step()
-    return float(loss)
+    return float(loss), samples
 
 
 def _progress(steps: int, seconds: float, settings: Training) -> float:
