@@ -55,15 +55,21 @@ class DiffusionImputer(Imputer):
 
     Examples
     --------
-    >>> import numpy as np, xarray as xr
-    >>> sst = xr.DataArray(
-    ...     np.random.default_rng(0).normal(size=(8, 12, 12)), dims=("time", "lat", "lon"),
-    ...     coords={"lat": np.arange(12.0), "lon": np.arange(12.0)}, name="sst",
-    ... )
-    >>> gappy = sst.where(np.random.default_rng(1).random(sst.shape) < 0.6).to_dataset()
-    >>> imputer = DiffusionImputer(steps=2, progress=False).fit(gappy)
-    >>> bool(imputer.fill(gappy)["sst"].notnull().all())
-    True
+    >>> import tempfile, xdiffimpute as xdi
+    >>> ds = xdi.example(days=10)
+    >>> imputer = DiffusionImputer(steps=2, window=1, progress=False, summary=False).fit(ds)
+    >>> int(imputer.fill(ds)["sst"].isnull().sum())
+    0
+    >>> skill = imputer.score(ds)  # where it was wrong, cell by cell: imputer.examine(ds)
+    >>> [str(name) for name in skill["imputer"].values]
+    ['diffusion', 'climatology', 'linear']
+    >>> imputer.fitted.partition.name, imputer.sampler_settings("ensemble")
+    ('empirical', {})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     imputer.save(folder + "/sst.imputer")
+    ...     again = DiffusionImputer.load(folder + "/sst.imputer", device="cpu")
+    >>> again.fitted.history.steps
+    2
     """
 
     name = "diffusion"

@@ -52,6 +52,16 @@ class Exposure:
         Share of all missing values (of cells observed at least once) that are out of reach.
     message : str or None
         How many cells are zero and what to do about it, or None.
+
+    Examples
+    --------
+    >>> from xdiffimpute.masks import MASKS
+    >>> masks = np.random.default_rng(0).random((20, 1, 8, 8)) < 0.6
+    >>> found = exposure(
+    ...     Partition(MASKS.create("pixel")), masks, masks.any(axis=0), np.random.default_rng(0), 1
+    ... )
+    >>> found.probability.shape, found.zero.any(), found.message
+    ((1, 8, 8), np.False_, None)
     """
 
     probability: FloatArray

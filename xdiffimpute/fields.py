@@ -70,6 +70,17 @@ class FieldSpec:
         Variables that are left as they are.
     levels : tuple of (str, tuple of str)
         Coordinate values of the channel dims, as text.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> ds = xdi.example()
+    >>> spec = FieldSpec.from_dataset(ds)
+    >>> spec.shape, [channel.label for channel in spec.channels], spec.periodic
+    ((12, 16), ['sst'], False)
+    >>> packed = spec.pack(ds)
+    >>> packed.dims, packed.dtype
+    (('series', 'time', 'channel', 'y', 'x'), dtype('float32'))
     """
 
     axes: Axes

@@ -51,15 +51,8 @@ class Plots:
 
     Examples
     --------
-    >>> import numpy as np, xarray as xr
-    >>> import xdiffimpute  # registers .impute
-    >>> values = np.random.default_rng(0).normal(size=(6, 8, 9))
-    >>> sst = xr.DataArray(
-    ...     np.where(values > 1.0, np.nan, values), dims=("time", "lat", "lon"), name="sst"
-    ... )
-    >>> sst.impute.plot.gaps(figsize=(8, 3)).get_size_inches().tolist()
-    [8.0, 3.0]
-    >>> figure = sst.impute.plot.comparison("nearest", frame=2)
+    >>> import xdiffimpute as xdi
+    >>> figure = xdi.example().impute.plot.comparison("nearest", frame=2)
     >>> [ax.get_title() for ax in figure.axes[:2]]
     ['observed', 'filled']
     """
@@ -82,6 +75,12 @@ class Plots:
         Returns
         -------
         matplotlib.figure.Figure
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> xdi.example().impute.plot.gaps(figsize=(8, 3)).get_size_inches().tolist()
+        [8.0, 3.0]
         """
         return gaps(coverage(self._ds, layout), figsize=figsize, path=path)
 
@@ -107,6 +106,12 @@ class Plots:
         Returns
         -------
         matplotlib.figure.Figure
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> xdi.example().impute.plot.exposure().axes[0].get_xlabel()
+        'longitude (°E)'
         """
         found = exposure_map(self._ds, partition, window=window, seed=seed, options=layout)
         return exposure(found, figsize=figsize, path=path)
@@ -151,6 +156,14 @@ class Plots:
         ------
         ImputeError
             If there is no such frame.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> truth = xdi.example(complete=True)
+        >>> figure = xdi.example().impute.plot.comparison("nearest", truth=truth, frame=2)
+        >>> [ax.get_title() for ax in figure.axes[:4]]
+        ['truth', 'observed', 'filled', 'error (filled − truth)']
         """
         whole, plain = self._filled(filled, options), dequantify(self._ds)[0]
         names = list(variables or filled_names(whole, plain))
@@ -184,6 +197,12 @@ class Plots:
         Returns
         -------
         matplotlib.figure.Figure
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> xdi.example().impute.plot.skill("nearest").axes[0].get_title()
+        'sst, 183 cells'
         """
         found = examine(self._resolve(imputer, options), self._ds)
         tables = [skill_table(found, by) for by in (None, "distance", "gap_size")]
@@ -224,6 +243,14 @@ class Plots:
         ------
         ImputeError
             If the grid is too small, or no cell is filled in all frames.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> truth = xdi.example(complete=True)
+        >>> figure = xdi.example().impute.plot.spectrum("nearest", "linear", truth=truth)
+        >>> [text.get_text() for text in figure.legends[0].get_texts()]
+        ['truth', 'nearest', 'linear']
         """
         if frames < 1:
             raise ImputeError(f"frames={frames} leaves nothing to draw; give 1 or more")
@@ -261,6 +288,14 @@ class Plots:
         ------
         ImputeError
             If it is a baseline, which is not trained.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> ds = xdi.example(days=8)
+        >>> imputer = xdi.DiffusionImputer(steps=2, window=1, progress=False, summary=False)
+        >>> len(ds.impute.plot.training(imputer.fit(ds)).axes)
+        2
         """
         chosen = self._resolve(imputer, {})
         if isinstance(chosen, Baseline):

@@ -48,6 +48,13 @@ def recognise(masks: BoolArray, domain: BoolArray) -> tuple[Partition, str]:
     ------
     DataError
         If the shapes do not fit or nothing is observed at all.
+
+    Examples
+    --------
+    >>> masks = np.random.default_rng(0).random((20, 1, 8, 8)) < 0.6
+    >>> partition, reason = recognise(masks, masks.any(axis=0))
+    >>> partition.name, reason.partition(" (")[0]
+    ('pixel', 'pixel: gaps at neighbouring cells are independent')
     """
     gaps = Gaps.of(masks, domain)
     if not gaps.frames.size:
@@ -77,6 +84,13 @@ def resolve(
     ------
     UnknownNameError
         If the name is neither ``"auto"`` nor that of a pattern.
+
+    Examples
+    --------
+    >>> masks = np.random.default_rng(0).random((20, 1, 8, 8)) < 0.6
+    >>> partition, reason = resolve("empirical", masks, masks.any(axis=0))
+    >>> partition.pattern.library.shape, reason
+    ((20, 8, 8), 'empirical: as asked for')
     """
     if isinstance(partition, Partition):
         return partition, f"{partition.name}: as given"

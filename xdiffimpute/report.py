@@ -127,13 +127,12 @@ def write_report(
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
+    >>> import xdiffimpute as xdi
     >>> from xdiffimpute.baselines import BASELINES
-    >>> values = np.random.default_rng(0).normal(size=(12, 8, 9))
-    >>> gappy = xr.Dataset(
-    ...     {"sst": (("time", "lat", "lon"), np.where(values > 1.0, np.nan, values))}
-    ... )
     >>> with TemporaryDirectory() as folder:
-    ...     skill = write_report(gappy, BASELINES.create("nearest"), folder + "/report.html")
+    ...     skill = write_report(
+    ...         xdi.example(), BASELINES.create("nearest"), folder + "/report.html"
+    ...     )
     >>> [str(name) for name in skill["imputer"].values]
     ['nearest', 'climatology', 'linear']
     """

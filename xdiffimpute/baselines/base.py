@@ -58,6 +58,15 @@ class Baseline(Imputer):
         Values in use.
     pointwise : bool
         Each gap cell is guessed by itself, so that tuning may guess a sample of them.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> from xdiffimpute.baselines import BASELINES
+    >>> ds = xdi.example()
+    >>> baseline = BASELINES.create("inverse_distance", power=2.0).fit(ds)
+    >>> baseline.settings["power"], int(baseline.fill(ds)["sst"].isnull().sum())
+    (2.0, 0)
     """
 
     name: ClassVar[str]
