@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import xarray as xr
 
+from .arguments import LAYOUT, called, refuse_unknown
 from .exceptions import ImputeError, NotFittedError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class _Impute(ABC, Generic[X]):
     def _back(self, ds: xr.Dataset) -> X:
         """A resulting Dataset as the kind of object that came in."""
 
+    @called("ds.impute.fit")
     def fit(
         self,
         *,
@@ -141,6 +143,7 @@ class _Impute(ABC, Generic[X]):
         self._imputer = imputer.fit(self._dataset())
         return self._imputer
 
+    @called("ds.impute.fill")
     def fill(
         self,
         imputer: Imputer | str | None = None,
@@ -220,6 +223,7 @@ class _Impute(ABC, Generic[X]):
             )
         )
 
+    @called("ds.impute.score")
     def score(
         self,
         imputer: Imputer | str | None = None,
@@ -270,6 +274,7 @@ class _Impute(ABC, Generic[X]):
 
         return skill_table(examine(self._resolve(imputer, options), self._dataset()), by)
 
+    @called("ds.impute.exposure")
     def exposure(
         self,
         partition: str | Partition = "auto",
@@ -307,6 +312,8 @@ class _Impute(ABC, Generic[X]):
         """
         from .appraisal import exposure_map
 
+        known = ("partition", "window", "seed", *LAYOUT)
+        refuse_unknown("ds.impute.exposure", options, known)
         ds = exposure_map(self._dataset(), partition, window=window, seed=seed, options=options)
         return self._back(ds)
 

@@ -19,7 +19,7 @@ from ._typing import BoolArray
 from .assembly import assemble
 from .card import card
 from .coordinates import Coordinates
-from .exceptions import CompatibilityError, ImputeError, NotFittedError
+from .exceptions import CompatibilityError, ImputeError, NotFittedError, OutputExistsError
 from .fields import FieldSpec
 from .fitted import Fitted
 from .fitting import Options, fit_network
@@ -120,7 +120,6 @@ class DiffusionImputer(Imputer):
         if not self.options.summary:
             return self
         said = "comparing with climatology and linear interpolation at the withheld observations"
-        log.info("%s", said)
         if self.options.progress and not log.isEnabledFor(logging.INFO):
             tqdm.write(said, file=sys.stderr)
         skill = self.score(plain)
@@ -299,16 +298,29 @@ class DiffusionImputer(Imputer):
             )
         return compare(self, plain, self._spec_of(plain), withheld, domain)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write one file that :func:`xdiffimpute.load` reads: safetensors, no code.
 
         Parameters
         ----------
         path : path
-            Replaced if it exists.
+        overwrite : bool
+            Replace a file that exists; it may hold the training of hours.
+
+        Raises
+        ------
+        OutputExistsError
+            If the file exists and ``overwrite`` was not asked for.
+        CheckpointError
+            If the file cannot be written.
         """
         from . import __version__
 
+        if not overwrite and os.path.exists(path):
+            raise OutputExistsError(
+                f"{os.fspath(path)!r} exists already; give another path, or allow it with "
+                f"imputer.save({os.fspath(path)!r}, overwrite=True)"
+            )
         versions = {"xdiffimpute": __version__, "torch": torch.__version__}
         self.fitted.save(path, versions)
 

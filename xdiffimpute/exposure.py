@@ -254,7 +254,8 @@ def _message(
     unseen = int((~domain).sum())
     if unseen:
         parts.append(
-            f"{unseen} of {zero.size} cells are never observed, so nothing can be learned there"
+            f"{unseen} of {zero.size} cells are never observed, as land is not: a fill leaves them "
+            "missing, or takes those that where= names"
         )
     stuck = int((zero & domain).sum())
     if stuck:

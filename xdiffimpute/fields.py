@@ -186,12 +186,15 @@ class FieldSpec:
         )
         channels = tuple(c for n in chosen for c in _channels(ds, n, channel_dims))
         grid = read_grid(ds, axes.y, axes.x)
-        if skipped:
-            log.info("left as they are (not floating-point fields on the grid): %s", skipped)
         return cls(
             axes, specs, channels, channel_dims, series_dims, grid, tuple(skipped),
             _levels(ds, channel_dims),
         )  # fmt: skip
+
+    def tell_skipped(self) -> None:
+        """Log which variables are left as they are."""
+        if self.skipped:
+            log.info("left as they are (not fields on the grid): %s", ", ".join(self.skipped))
 
     def moved_to(self, ds: xr.Dataset) -> FieldSpec:
         """The same layout on the grid of other data."""

@@ -18,7 +18,7 @@ from .coordinates import Coordinates
 from .denoiser import Denoiser
 from .exceptions import DataError, ImputeError, UnknownNameError
 from .fields import FieldSpec
-from .first_guess import GUESSES
+from .first_guess import describe_guesses
 from .fitted import Fitted
 from .methods import METHODS, Method
 from .partition import Partition
@@ -115,6 +115,7 @@ def fit_network(ds: xr.Dataset, options: Options) -> Fitted:
         ds, variables=options.variables, time=options.time, y=options.y, x=options.x,
         extra_dims=options.extra_dims,
     )  # fmt: skip
+    spec.tell_skipped()
     check_dataset(ds, spec)
     packed, clock = spec.pack(ds), spec.clock(ds)
     share = check_values(packed, spec, for_fit=True)
@@ -236,7 +237,8 @@ def _train(
         if denoiser.guesses:
             cells = sizes.batch * len(spec.channels) * sizes.window * int(np.prod(sizes.tile))
             count = int(np.clip(GUESS_PASSES * pool.packed.size // cells, 2, GUESS_BATCHES))
-            _start(denoiser, [next(source).to(sizes.device) for _ in range(count)])
+            samples = [next(source).to(sizes.device) for _ in range(count)]
+            _start(denoiser, samples, [c.label for c in spec.channels])
         watched = (
             None if method.check is None else SAMPLERS.create(method.check[0], **method.check[1])
         )
@@ -249,23 +251,11 @@ def _train(
         source.close()  # type: ignore[attr-defined]
 
 
-def _start(denoiser: Denoiser, batches: Sequence[Batch]) -> None:
+def _start(denoiser: Denoiser, batches: Sequence[Batch], labels: Sequence[str]) -> None:
     """Tune the first guesses, and say what came out."""
     mixture = denoiser.start_from([(b.x, b.context, b.query) for b in batches])
-    log.info(
-        "start: %s",
-        {
-            name: [round(w, 2) for w in row.tolist()]
-            for name, row in zip(("climatology", *GUESSES), mixture, strict=True)
-        },
-    )
-    log.info(
-        "stiffness of the guesses: %s",
-        {
-            name: {k: [float(f"{v:.1g}") for v in part] for k, part in each._asdict().items()}
-            for name, each in denoiser.springs._asdict().items()
-        },
-    )
+    for line in describe_guesses(labels, mixture, denoiser.springs):
+        log.info("%s", line)
 
 
 def _choose_sampler(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import xarray as xr
 
 from .appraisal import examine, exposure_map
+from .arguments import LAYOUT, refuse_unknown
 from .baselines import Baseline
 from .coverage import coverage
 from .exceptions import ImputeError
@@ -82,6 +83,7 @@ class Plots:
         >>> xdi.example().impute.plot.gaps(figsize=(8, 3)).get_size_inches().tolist()
         [8.0, 3.0]
         """
+        refuse_unknown("ds.impute.plot.gaps", layout, ("figsize", "path", *LAYOUT))
         return gaps(coverage(self._ds, layout), figsize=figsize, path=path)
 
     def exposure(
@@ -113,6 +115,8 @@ class Plots:
         >>> xdi.example().impute.plot.exposure().axes[0].get_xlabel()
         'longitude (°E)'
         """
+        known = ("partition", "window", "seed", "figsize", "path", *LAYOUT)
+        refuse_unknown("ds.impute.plot.exposure", layout, known)
         found = exposure_map(self._ds, partition, window=window, seed=seed, options=layout)
         return exposure(found, figsize=figsize, path=path)
 

@@ -176,6 +176,7 @@ class Baseline(Imputer):
         layout = self.layout | {k: v for k, v in asked.items() if v is not None}
         plain, _ = dequantify(ds)
         spec = FieldSpec.from_dataset(plain, **layout)
+        spec.tell_skipped()
         check_dataset(plain, spec)
         packed, clock = spec.pack(plain), spec.clock(plain)
         check_values(packed, spec, for_fit=False)
