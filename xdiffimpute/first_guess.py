@@ -95,7 +95,7 @@ def describe_guesses(labels: Sequence[str], mixture: Tensor, springs: Springs) -
     --------
     >>> shares = torch.tensor([[0.1], [0.0], [0.9]])
     >>> describe_guesses(["sst"], shares, Springs.default(1))[0]
-    'sst starts from 10% climatology, 90% thin plate (coupling 0.001, screening 0.001, guidance 0.5)'
+    'sst starts from 10% climatology, 90% thin plate (coupling 0.001, screening 0.001, ...)'
     """
     lines = []
     for c, label in enumerate(labels):
