@@ -334,7 +334,7 @@ class _Impute(ABC, Generic[X]):
 
     @property
     def plot(self) -> Plots:
-        """Pictures: ``ds.impute.plot.gaps()``, ``.exposure()``, ``.comparison(imputer)``,
+        """Pictures by ``ds.impute.plot.gaps()``, ``.exposure()``, ``.comparison(imputer)``,
         ``.skill(imputer)``, ``.spectrum(imputer)``, ``.training(imputer)``.
 
         Examples

@@ -19,7 +19,7 @@ def block_starts(length: int, count: int, *, larger_first: bool = False) -> IntA
     count : int
         Blocks, as equal as can be.
     larger_first : bool
-        The larger blocks first, as :func:`numpy.array_split` cuts; by default they are spread
+        The larger blocks first, as ``numpy.array_split`` cuts; by default they are spread
         out, with edges ``round(linspace(0, length, count + 1))``.
 
     Returns

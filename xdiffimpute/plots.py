@@ -128,6 +128,7 @@ class Plots:
         frame: int | Mapping[str, int] | None = None,
         variables: Sequence[str] | None = None,
         title: str | None = None,
+        projection: Any = None,
         figsize: Size = None,
         path: Path = None,
         **options: Any,
@@ -147,6 +148,8 @@ class Plots:
             Default: all that are filled.
         title : str, optional
             Default: where the frame is.
+        projection : str or cartopy.crs.Projection, optional
+            Draw the maps on the globe, with cartopy: such as ``"Orthographic"``.
         figsize, path
             As in :meth:`gaps`.
         **options
@@ -178,7 +181,8 @@ class Plots:
         where = ", ".join(f"{d} {place_of(seen, d, k)}" for d, k in at.items())
         return comparison(
             seen, done, truth=known[0] if known else None, variables=names,
-            title=where if title is None else title, figsize=figsize, path=path,
+            title=where if title is None else title, projection=projection, figsize=figsize,
+            path=path,
         )  # fmt: skip
 
     def skill(

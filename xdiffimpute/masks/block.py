@@ -2,7 +2,7 @@
 
 The frame is cut into ``ny`` by ``nx`` blocks with edges ``round(linspace(0, H, ny + 1))``,
 for any H and W (or, where sides do not divide, with the larger blocks first, as
-:func:`numpy.array_split` cuts). A block counts as observed where any cell in it is, and ``k``
+``numpy.array_split`` cuts). A block counts as observed where any cell in it is, and ``k``
 of the observed blocks are kept, drawn without replacement: integer counts, so that
 P(a block is queried | context) is the same for all blocks outside the context.
 """
