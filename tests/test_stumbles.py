@@ -105,7 +105,7 @@ def test_a_report_says_where_it_is(tmp_path: Path) -> None:
 
 def test_the_example_is_a_dataset_with_gaps() -> None:
     ds, truth = xdi.example(days=5), xdi.example(days=5, complete=True)
-    assert bool((ds["sst"].isnull().mean(("lat", "lon")) > 0.3).all())
+    assert bool((ds["sst"].isnull().mean(("lat", "lon")) > 0.1).all())
     assert not bool(truth["sst"].isnull().any())
     xr.testing.assert_equal(ds, truth.where(ds["sst"].notnull()))
     with pytest.raises(xdi.ImputeError, match="one day or more"):
