@@ -144,7 +144,7 @@ class Block(MaskPattern):
         """
         count = self.grid[axis]
         if rng is None or self.frame is None:
-            edges = block_starts(length, count, larger_first=self.larger_first)
+            edges: AnyArray = block_starts(length, count, larger_first=self.larger_first)
         else:
             size = self.frame[axis] / count
             edges = np.arange(-rng.random() * size, length, size)
