@@ -95,7 +95,7 @@ def test_readme_shell_lines_parse() -> None:
     lines = [line for line in lines if line.startswith("xdiffimpute ")]
     assert lines
     for line in lines:
-        _, name, *arguments = shlex.split(line)
+        _, name, *arguments = shlex.split(line, comments=True)
         command = main.commands[name]
         with click.Context(main, info_name="xdiffimpute") as parent:
             command.make_context(name, list(arguments), parent=parent)

@@ -68,6 +68,25 @@ def test_blocks_with_their_grid(
     assert f"{grid[0]} x {grid[1]} grid, of which {kept} are observed" in reason
 
 
+@pytest.mark.parametrize("shape", [(17, 20), (17, 33), (20, 29)])
+def test_blocks_cut_as_numpy_cuts_them(shape: tuple[int, int]) -> None:
+    """Sides that do not divide have their larger blocks first: 17 rows are 6, 6 and 5."""
+    rng = np.random.default_rng(0)
+    rows, columns = (np.array_split(np.arange(n), 3) for n in shape)
+    masks = np.ones((60, 1, *shape), dtype=bool)
+    for mask in masks:
+        for hidden in rng.choice(9, 4, replace=False):
+            mask[0][np.ix_(rows[hidden // 3], columns[hidden % 3])] = False
+    partition, reason = choose(masks)
+    assert partition.name == "block" and partition.pattern.grid == (3, 3)
+    assert "3 x 3 grid, of which 5 are observed" in reason
+    context, query = partition.split(masks[0][:, None], rng)
+    for block in ((r, c) for r in rows for c in columns):
+        assert len(np.unique(context[0, 0][np.ix_(*block)])) == 1
+    again = type(partition.pattern)(**partition.pattern.to_dict())
+    assert again == partition.pattern
+
+
 def test_blocks_under_land_and_among_complete_frames() -> None:
     masks = draw("block", (1, 60, 1, 30, 36), kept=5)
     masks[:, ::2] = True

@@ -17,6 +17,7 @@ from .exceptions import ImputeError
 if TYPE_CHECKING:
     from .accessor import ImputeDataArrayAccessor, ImputeDatasetAccessor
     from .diffusion import DiffusionImputer
+    from .example_data import example
     from .tree import ImputeDataTreeAccessor
 
 try:
@@ -31,6 +32,7 @@ __all__ = [
     "ImputeDatasetAccessor",
     "ImputeError",
     "__version__",
+    "example",
     "load",
 ]
 
@@ -51,6 +53,17 @@ def load(path: str | os.PathLike[str]) -> DiffusionImputer:
     ------
     xdiffimpute.exceptions.CheckpointError
         If the file is missing, truncated, of a newer version, or not an imputer.
+
+    Examples
+    --------
+    >>> import tempfile, xdiffimpute as xdi
+    >>> ds = xdi.example(days=8)
+    >>> imputer = xdi.DiffusionImputer(steps=1, window=1, progress=False, summary=False)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     imputer.fit(ds).save(folder + "/sst.imputer")
+    ...     again = xdi.load(folder + "/sst.imputer")
+    >>> int(again.fill(ds)["sst"].isnull().sum())
+    0
     """
     from .diffusion import DiffusionImputer
 
@@ -68,6 +81,7 @@ _HOMES = {
     "ImputeDataArrayAccessor": "accessor",
     "ImputeDataTreeAccessor": "tree",
     "ImputeDatasetAccessor": "accessor",
+    "example": "example_data",
 }
 
 

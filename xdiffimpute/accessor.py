@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import xarray as xr
 
+from .arguments import LAYOUT, called, refuse_unknown
 from .exceptions import ImputeError, NotFittedError
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class _Impute(ABC, Generic[X]):
     def _back(self, ds: xr.Dataset) -> X:
         """A resulting Dataset as the kind of object that came in."""
 
+    @called("ds.impute.fit")
     def fit(
         self,
         *,
@@ -143,6 +145,13 @@ class _Impute(ABC, Generic[X]):
             If a checkpoint cannot be written, or is of other data or options.
         TrainingInterrupted
             After SIGTERM, when ``checkpoint`` has been written.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> imputer = xdi.example(days=10).impute.fit(steps=2, window=3, progress=False)
+        >>> imputer.fitted.window, imputer.fitted.history.steps
+        (3, 2)
         """
         from .diffusion import DiffusionImputer
 
@@ -156,6 +165,7 @@ class _Impute(ABC, Generic[X]):
         self._imputer = imputer.fit(self._dataset())
         return self._imputer
 
+    @called("ds.impute.fill")
     def fill(
         self,
         imputer: Imputer | str | None = None,
@@ -203,6 +213,16 @@ class _Impute(ABC, Generic[X]):
             If there is no imputer.
         CompatibilityError
             If the imputer was fitted on other variables, units or another grid.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> ds = xdi.example()
+        >>> filled = ds.impute.fill("nearest")
+        >>> int(ds["sst"].isnull().sum()), int(filled["sst"].isnull().sum())
+        (1407, 0)
+        >>> filled["sst_imputation_flag"].attrs["flag_meanings"]
+        'observed imputed not_imputed'
         """
         chosen = self._resolve(imputer, options)
         from .baselines import Baseline
@@ -225,6 +245,7 @@ class _Impute(ABC, Generic[X]):
             )
         )
 
+    @called("ds.impute.score")
     def score(
         self,
         imputer: Imputer | str | None = None,
@@ -260,12 +281,22 @@ class _Impute(ABC, Generic[X]):
         ------
         UnknownNameError
             If ``by`` or the name of a baseline is unknown.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> skill = xdi.example().impute.score("linear")
+        >>> [str(name) for name in skill["imputer"].values]
+        ['linear', 'climatology']
+        >>> bool(skill["sst"].sel(imputer="linear", metric="rmse") < 2)
+        True
         """
         from .appraisal import examine
         from .scoring import skill_table
 
         return skill_table(examine(self._resolve(imputer, options), self._dataset()), by)
 
+    @called("ds.impute.exposure")
     def exposure(
         self,
         partition: str | Partition = "auto",
@@ -293,14 +324,30 @@ class _Impute(ABC, Generic[X]):
         -------
         Dataset or DataArray
             One map for each variable, in [0, 1].
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> exposure = xdi.example().impute.exposure()
+        >>> exposure.attrs["partition"], exposure["sst"].dims, bool(exposure["sst"].min() > 0)
+        ('empirical', ('lat', 'lon'), True)
         """
         from .appraisal import exposure_map
 
+        known = ("partition", "window", "seed", *LAYOUT)
+        refuse_unknown("ds.impute.exposure", options, known)
         ds = exposure_map(self._dataset(), partition, window=window, seed=seed, options=options)
         return self._back(ds)
 
     def observed(self) -> X:
-        """Where values are present: True or False, lazy, on the same dims, without units."""
+        """Where values are present: True or False, lazy, on the same dims, without units.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> round(float(xdi.example().impute.observed()["sst"].mean()), 2)
+        0.63
+        """
         with xr.set_options(keep_attrs=True):  # those of the coordinates
             seen = self._dataset().notnull().drop_attrs(deep=False)
         for name in seen.data_vars:
@@ -309,8 +356,14 @@ class _Impute(ABC, Generic[X]):
 
     @property
     def plot(self) -> Plots:
-        """Pictures: ``ds.impute.plot.gaps()``, ``.exposure()``, ``.comparison(imputer)``,
+        """Pictures by ``ds.impute.plot.gaps()``, ``.exposure()``, ``.comparison(imputer)``,
         ``.skill(imputer)``, ``.spectrum(imputer)``, ``.training(imputer)``.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> xdi.example().impute.plot.gaps().get_size_inches().size
+        2
         """
         from .plots import Plots
 
@@ -358,7 +411,15 @@ class _Impute(ABC, Generic[X]):
 
 @xr.register_dataset_accessor("impute")
 class ImputeDatasetAccessor(_Impute[xr.Dataset]):
-    """Impute a Dataset: its variables are learned and filled jointly."""
+    """Impute a Dataset: its variables are learned and filled jointly.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> ds = xdi.example()
+    >>> list(ds.impute.fill("nearest").data_vars)
+    ['sst', 'sst_imputation_flag']
+    """
 
     def _dataset(self) -> xr.Dataset:
         return self._obj
@@ -369,7 +430,15 @@ class ImputeDatasetAccessor(_Impute[xr.Dataset]):
 
 @xr.register_dataarray_accessor("impute")
 class ImputeDataArrayAccessor(_Impute[xr.DataArray]):
-    """Impute a DataArray."""
+    """Impute a DataArray.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> filled = xdi.example()["sst"].impute.fill("nearest")
+    >>> filled.name, list(filled.coords)
+    ('sst', ['time', 'lat', 'lon', 'sst_imputation_flag'])
+    """
 
     def _dataset(self) -> xr.Dataset:
         name = UNNAMED if self._obj.name is None else str(self._obj.name)

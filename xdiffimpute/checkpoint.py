@@ -63,7 +63,7 @@ def write(
     Parameters
     ----------
     path : path
-        Replaced if it exists.
+        Replaced if it exists: whoever asks has been warned.
     arrays : dict of str to array
     config : dict
         Anything JSON can hold.

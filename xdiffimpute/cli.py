@@ -168,7 +168,7 @@ def fit(
 
     ds = open_store(source, chunks=chunks)
     imputer = ds.impute.fit(progress=not is_quiet(ctx), **options)
-    imputer.save(path)
+    imputer.save(path, overwrite=overwrite)
     if as_json:
         import xarray as xr
 

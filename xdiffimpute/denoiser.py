@@ -75,6 +75,15 @@ class Denoiser(nn.Module):
     References
     ----------
     Algorithm 1 and Theorem 1 of the paper.
+
+    Examples
+    --------
+    >>> denoiser = Denoiser(channels=1, features=2)
+    >>> x = torch.zeros(4, 1, 3, 8, 8)
+    >>> context, features = torch.ones_like(x), torch.zeros(4, 2, 3, 8, 8)
+    >>> mean, variance = denoiser(x, torch.full((4,), 1e-3), context, features)
+    >>> mean.shape == variance.shape == x.shape
+    True
     """
 
     def __init__(

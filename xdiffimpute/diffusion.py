@@ -19,7 +19,7 @@ from ._typing import BoolArray
 from .assembly import assemble
 from .card import card
 from .coordinates import Coordinates
-from .exceptions import CompatibilityError, ImputeError, NotFittedError
+from .exceptions import CompatibilityError, ImputeError, NotFittedError, OutputExistsError
 from .fields import FieldSpec
 from .fitted import Fitted
 from .fitting import fit_network
@@ -58,15 +58,21 @@ class DiffusionImputer(Imputer):
 
     Examples
     --------
-    >>> import numpy as np, xarray as xr
-    >>> sst = xr.DataArray(
-    ...     np.random.default_rng(0).normal(size=(8, 12, 12)), dims=("time", "lat", "lon"),
-    ...     coords={"lat": np.arange(12.0), "lon": np.arange(12.0)}, name="sst",
-    ... )
-    >>> gappy = sst.where(np.random.default_rng(1).random(sst.shape) < 0.6).to_dataset()
-    >>> imputer = DiffusionImputer(steps=2, progress=False).fit(gappy)
-    >>> bool(imputer.fill(gappy)["sst"].notnull().all())
-    True
+    >>> import tempfile, xdiffimpute as xdi
+    >>> ds = xdi.example(days=10)
+    >>> imputer = DiffusionImputer(steps=2, window=1, progress=False, summary=False).fit(ds)
+    >>> int(imputer.fill(ds)["sst"].isnull().sum())
+    0
+    >>> skill = imputer.score(ds)  # where it was wrong, cell by cell: imputer.examine(ds)
+    >>> [str(name) for name in skill["imputer"].values]
+    ['diffusion', 'climatology', 'linear']
+    >>> imputer.fitted.partition.name, imputer.sampler_settings("ensemble")
+    ('empirical', {})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     imputer.save(folder + "/sst.imputer")
+    ...     again = DiffusionImputer.load(folder + "/sst.imputer", device="cpu")
+    >>> again.fitted.history.steps
+    2
     """
 
     name = "diffusion"
@@ -126,7 +132,6 @@ class DiffusionImputer(Imputer):
         if not (self.options.summary and ranks.first):
             return self
         said = "comparing with climatology and linear interpolation at the withheld observations"
-        log.info("%s", said)
         if self.options.progress and not log.isEnabledFor(logging.INFO):
             tqdm.write(said, file=sys.stderr)
         skill = self.score(plain)
@@ -305,16 +310,30 @@ class DiffusionImputer(Imputer):
             )
         return compare(self, plain, self._spec_of(plain), withheld, domain)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write one file that :func:`xdiffimpute.load` reads: safetensors, no code.
 
         Parameters
         ----------
         path : path
-            Replaced if it exists.
+        overwrite : bool
+            Replace a file that exists; it may hold the training of hours.
+
+        Raises
+        ------
+        OutputExistsError
+            If the file exists and ``overwrite`` was not asked for.
+        CheckpointError
+            If the file cannot be written.
         """
-        if is_first():
-            self.fitted.save(path, _versions())
+        if not is_first():
+            return
+        if not overwrite and os.path.exists(path):
+            raise OutputExistsError(
+                f"{os.fspath(path)!r} exists already; give another path, or allow it with "
+                f"imputer.save({os.fspath(path)!r}, overwrite=True)"
+            )
+        self.fitted.save(path, _versions())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: str | None = None) -> Self:

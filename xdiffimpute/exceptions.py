@@ -7,6 +7,7 @@ All derive from :class:`ImputeError`, itself a :class:`ValueError`.
 from __future__ import annotations
 
 __all__ = [
+    "ArgumentError",
     "AxesError",
     "CheckpointError",
     "CompatibilityError",
@@ -24,6 +25,10 @@ __all__ = [
 
 class ImputeError(ValueError):
     """Base of every error that xdiffimpute raises on purpose."""
+
+
+class ArgumentError(ImputeError, TypeError):
+    """A method was given an argument that it does not take."""
 
 
 class AxesError(ImputeError):

@@ -52,6 +52,16 @@ class Exposure:
         Share of all missing values (of cells observed at least once) that are out of reach.
     message : str or None
         How many cells are zero and what to do about it, or None.
+
+    Examples
+    --------
+    >>> from xdiffimpute.masks import MASKS
+    >>> masks = np.random.default_rng(0).random((20, 1, 8, 8)) < 0.6
+    >>> found = exposure(
+    ...     Partition(MASKS.create("pixel")), masks, masks.any(axis=0), np.random.default_rng(0), 1
+    ... )
+    >>> found.probability.shape, found.zero.any(), found.message
+    ((1, 8, 8), np.False_, None)
     """
 
     probability: FloatArray
@@ -244,7 +254,8 @@ def _message(
     unseen = int((~domain).sum())
     if unseen:
         parts.append(
-            f"{unseen} of {zero.size} cells are never observed, so nothing can be learned there"
+            f"{unseen} of {zero.size} cells are never observed, as land is not: a fill leaves them "
+            "missing, or takes those that where= names"
         )
     stuck = int((zero & domain).sum())
     if stuck:

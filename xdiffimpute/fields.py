@@ -70,6 +70,17 @@ class FieldSpec:
         Variables that are left as they are.
     levels : tuple of (str, tuple of str)
         Coordinate values of the channel dims, as text.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> ds = xdi.example()
+    >>> spec = FieldSpec.from_dataset(ds)
+    >>> spec.shape, [channel.label for channel in spec.channels], spec.periodic
+    ((12, 16), ['sst'], False)
+    >>> packed = spec.pack(ds)
+    >>> packed.dims, packed.dtype
+    (('series', 'time', 'channel', 'y', 'x'), dtype('float32'))
     """
 
     axes: Axes
@@ -175,12 +186,15 @@ class FieldSpec:
         )
         channels = tuple(c for n in chosen for c in _channels(ds, n, channel_dims))
         grid = read_grid(ds, axes.y, axes.x)
-        if skipped:
-            log.info("left as they are (not floating-point fields on the grid): %s", skipped)
         return cls(
             axes, specs, channels, channel_dims, series_dims, grid, tuple(skipped),
             _levels(ds, channel_dims),
         )  # fmt: skip
+
+    def tell_skipped(self) -> None:
+        """Log which variables are left as they are."""
+        if self.skipped:
+            log.info("left as they are (not fields on the grid): %s", ", ".join(self.skipped))
 
     def moved_to(self, ds: xr.Dataset) -> FieldSpec:
         """The same layout on the grid of other data."""

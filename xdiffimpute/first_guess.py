@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .space_time import Stiffness, fill_space_time, tune
 
-__all__ = ["GUESSES", "Springs", "first_guesses", "tune_guesses"]
+__all__ = ["GUESSES", "Springs", "describe_guesses", "first_guesses", "tune_guesses"]
 
 GUESSES = ("membrane", "thin_plate")
 
@@ -74,3 +74,36 @@ def first_guesses(x: Tensor, context: Tensor, springs: Springs, *, periodic: boo
 def tune_guesses(samples: Sequence[tuple[Tensor, Tensor, Tensor]], *, periodic: bool) -> Springs:
     """Springs that fill best; ``samples`` as in :func:`xdiffimpute.space_time.tune`."""
     return Springs(*(tune(samples, order=order, periodic=periodic) for order in (1, 2)))
+
+
+def describe_guesses(labels: Sequence[str], mixture: Tensor, springs: Springs) -> list[str]:
+    """What the tuning found, as lines of text: one for each channel.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Of the C channels.
+    mixture : Tensor, shape (1 + G, C)
+        Shares of climatology and of the guesses that training starts from.
+    springs : Springs
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> shares = torch.tensor([[0.1], [0.0], [0.9]])
+    >>> describe_guesses(["sst"], shares, Springs.default(1))[0]
+    'sst starts from 10% climatology, 90% thin plate (coupling 0.001, screening 0.001, ...)'
+    """
+    lines = []
+    for c, label in enumerate(labels):
+        parts = [] if mixture[0, c] < 0.005 else [f"{float(mixture[0, c]):.0%} climatology"]
+        for share, name in zip(mixture[1:, c].tolist(), GUESSES, strict=True):
+            if share >= 0.005:
+                found = getattr(springs, name)._asdict().items()
+                how = ", ".join(f"{k} {float(v[c]):.1g}" for k, v in found)
+                parts.append(f"{share:.0%} {name.replace('_', ' ')} ({how})")
+        lines.append(f"{label} starts from {', '.join(parts)}")
+    return lines

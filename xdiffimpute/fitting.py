@@ -18,7 +18,7 @@ from .coordinates import Coordinates
 from .denoiser import Denoiser
 from .exceptions import DataError, ImputeError
 from .fields import FieldSpec
-from .first_guess import GUESSES
+from .first_guess import describe_guesses
 from .fitted import Fitted
 from .history import History
 from .methods import METHODS, Method
@@ -79,6 +79,7 @@ def fit_network(
         ds, variables=options.variables, time=options.time, y=options.y, x=options.x,
         extra_dims=options.extra_dims,
     )  # fmt: skip
+    spec.tell_skipped()
     check_dataset(ds, spec)
     packed, clock = spec.pack(ds), spec.clock(ds)
     if resumption is not None and resumption.begun:
@@ -221,7 +222,8 @@ def _train(
         if denoiser.guesses and saved is None:
             cells = sizes.batch * len(spec.channels) * sizes.window * int(np.prod(sizes.tile))
             count = int(np.clip(GUESS_PASSES * pool.packed.size // cells, 2, GUESS_BATCHES))
-            _start(denoiser, [next(source).to(sizes.device) for _ in range(count)])
+            samples = [next(source).to(sizes.device) for _ in range(count)]
+            _start(denoiser, samples, [c.label for c in spec.channels])
             ranks.spread(denoiser)
         watched = (
             None if method.check is None else SAMPLERS.create(method.check[0], **method.check[1])
@@ -261,23 +263,11 @@ def _rows(
     return open_log(options.log_to, 0 if saved is None else saved[1]["history"]["steps"])
 
 
-def _start(denoiser: Denoiser, batches: Sequence[Batch]) -> None:
+def _start(denoiser: Denoiser, batches: Sequence[Batch], labels: Sequence[str]) -> None:
     """Tune the first guesses, and say what came out."""
     mixture = denoiser.start_from([(b.x, b.context, b.query) for b in batches])
-    log.info(
-        "start: %s",
-        {
-            name: [round(w, 2) for w in row.tolist()]
-            for name, row in zip(("climatology", *GUESSES), mixture, strict=True)
-        },
-    )
-    log.info(
-        "stiffness of the guesses: %s",
-        {
-            name: {k: [float(f"{v:.1g}") for v in part] for k, part in each._asdict().items()}
-            for name, each in denoiser.springs._asdict().items()
-        },
-    )
+    for line in describe_guesses(labels, mixture, denoiser.springs):
+        log.info("%s", line)
 
 
 def _choose_sampler(

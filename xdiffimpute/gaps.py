@@ -14,6 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ._typing import AnyArray, BoolArray, IntArray
+from .division import block_starts
 from .exceptions import DataError
 
 __all__ = ["Gaps", "block_counts", "clumping", "find_grid", "gap_length", "gap_sizes"]
@@ -177,18 +178,27 @@ def clumping(frames: BoolArray, inside: BoolArray, axis: int) -> float:
     return float(((ab - a * b) * number).sum()) / total if total > 0 else 0.0
 
 
-def find_grid(frames: BoolArray, inside: BoolArray) -> tuple[int, int] | None:
-    """The coarsest grid within whose blocks the masks are constant, or None."""
+def find_grid(
+    frames: BoolArray, inside: BoolArray, *, larger_first: bool = False
+) -> tuple[int, int] | None:
+    """The coarsest grid within whose blocks the masks are constant, or None.
+
+    Parameters
+    ----------
+    frames, inside : bool array, shape (M, H, W)
+    larger_first : bool
+        How sides that do not divide are cut, see :func:`xdiffimpute.division.block_starts`.
+    """
     pick = np.linspace(0, len(frames) - 1, min(len(frames), SEARCH_FRAMES)).astype(int)
     known, seen = inside[pick], frames[pick] & inside[pick]
     cells = known.sum()
     best: tuple[int, int] | None = None
     for ny in (n for n in GRIDS if n <= frames.shape[1] // 2):
-        rows = _starts(frames.shape[1], ny)
+        rows = block_starts(frames.shape[1], ny, larger_first=larger_first)
         known_rows = np.add.reduceat(known, rows, axis=1, dtype=np.int32)
         seen_rows = np.add.reduceat(seen, rows, axis=1, dtype=np.int32)
         for nx in (n for n in GRIDS if n <= frames.shape[2] // 2):
-            columns = _starts(frames.shape[2], nx)
+            columns = block_starts(frames.shape[2], nx, larger_first=larger_first)
             number = np.add.reduceat(known_rows, columns, axis=2)
             count = np.add.reduceat(seen_rows, columns, axis=2)
             pure = np.maximum(count, number - count).sum() / cells
@@ -197,9 +207,14 @@ def find_grid(frames: BoolArray, inside: BoolArray) -> tuple[int, int] | None:
     return best
 
 
-def block_counts(frames: BoolArray, grid: tuple[int, int]) -> AnyArray:
+def block_counts(
+    frames: BoolArray, grid: tuple[int, int], *, larger_first: bool = False
+) -> AnyArray:
     """How many blocks of each frame are mostly observed."""
-    rows, columns = (_starts(n, k) for n, k in zip(frames.shape[1:], grid, strict=True))
+    rows, columns = (
+        block_starts(n, k, larger_first=larger_first)
+        for n, k in zip(frames.shape[1:], grid, strict=True)
+    )
     seen = np.add.reduceat(frames, rows, axis=1, dtype=np.int32)
     seen = np.add.reduceat(seen, columns, axis=2)
     sizes = np.diff(rows, append=frames.shape[1])[:, None] * np.diff(
@@ -207,11 +222,6 @@ def block_counts(frames: BoolArray, grid: tuple[int, int]) -> AnyArray:
     )
     count: AnyArray = (2 * seen > sizes).sum(axis=(1, 2))
     return count
-
-
-def _starts(length: int, count: int) -> AnyArray:
-    starts: AnyArray = np.rint(np.linspace(0, length, count + 1)[:-1]).astype(np.intp)
-    return starts
 
 
 def gap_length(frames: BoolArray, axis: int) -> float:

@@ -17,6 +17,13 @@ class Imputer(ABC):
     ----------
     name : str
         Public name, used in ``history`` and in tables.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> from xdiffimpute.baselines import BASELINES
+    >>> isinstance(BASELINES.create("nearest"), Imputer), issubclass(xdi.DiffusionImputer, Imputer)
+    (True, True)
     """
 
     name: ClassVar[str]

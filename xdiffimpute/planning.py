@@ -113,7 +113,7 @@ def plan(
         cells = window * pieces[0] * pieces[1]
         batch = int(min(64, max(2, CELLS_A_STEP.get(place.type, 40_000) // cells)))
     log.info(
-        "window %d frames, tile %d x %d cells, %d channels, batch %d, %s network on %s",
-        window, *pieces, channels, batch, size, place,
+        "window of %d frame%s, tiles of %d x %d cells, %d channel%s, batch of %d, %s network on %s",
+        window, "s"[: window > 1], *pieces, channels, "s"[: channels > 1], batch, size, place,
     )  # fmt: skip
     return Plan(window, pieces, batch, size, place)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import xarray as xr
 
 from .appraisal import examine, exposure_map
+from .arguments import LAYOUT, refuse_unknown
 from .baselines import Baseline
 from .coverage import coverage
 from .exceptions import ImputeError
@@ -51,15 +52,8 @@ class Plots:
 
     Examples
     --------
-    >>> import numpy as np, xarray as xr
-    >>> import xdiffimpute  # registers .impute
-    >>> values = np.random.default_rng(0).normal(size=(6, 8, 9))
-    >>> sst = xr.DataArray(
-    ...     np.where(values > 1.0, np.nan, values), dims=("time", "lat", "lon"), name="sst"
-    ... )
-    >>> sst.impute.plot.gaps(figsize=(8, 3)).get_size_inches().tolist()
-    [8.0, 3.0]
-    >>> figure = sst.impute.plot.comparison("nearest", frame=2)
+    >>> import xdiffimpute as xdi
+    >>> figure = xdi.example().impute.plot.comparison("nearest", frame=2)
     >>> [ax.get_title() for ax in figure.axes[:2]]
     ['observed', 'filled']
     """
@@ -82,7 +76,14 @@ class Plots:
         Returns
         -------
         matplotlib.figure.Figure
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> xdi.example().impute.plot.gaps(figsize=(8, 3)).get_size_inches().tolist()
+        [8.0, 3.0]
         """
+        refuse_unknown("ds.impute.plot.gaps", layout, ("figsize", "path", *LAYOUT))
         return gaps(coverage(self._ds, layout), figsize=figsize, path=path)
 
     def exposure(
@@ -107,7 +108,15 @@ class Plots:
         Returns
         -------
         matplotlib.figure.Figure
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> xdi.example().impute.plot.exposure().axes[0].get_xlabel()
+        'longitude (°E)'
         """
+        known = ("partition", "window", "seed", "figsize", "path", *LAYOUT)
+        refuse_unknown("ds.impute.plot.exposure", layout, known)
         found = exposure_map(self._ds, partition, window=window, seed=seed, options=layout)
         return exposure(found, figsize=figsize, path=path)
 
@@ -119,6 +128,7 @@ class Plots:
         frame: int | Mapping[str, int] | None = None,
         variables: Sequence[str] | None = None,
         title: str | None = None,
+        projection: Any = None,
         figsize: Size = None,
         path: Path = None,
         **options: Any,
@@ -138,6 +148,8 @@ class Plots:
             Default: all that are filled.
         title : str, optional
             Default: where the frame is.
+        projection : str or cartopy.crs.Projection, optional
+            Draw the maps on the globe, with cartopy: such as ``"Orthographic"``.
         figsize, path
             As in :meth:`gaps`.
         **options
@@ -151,6 +163,14 @@ class Plots:
         ------
         ImputeError
             If there is no such frame.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> truth = xdi.example(complete=True)
+        >>> figure = xdi.example().impute.plot.comparison("nearest", truth=truth, frame=2)
+        >>> [ax.get_title() for ax in figure.axes[:4]]
+        ['truth', 'observed', 'filled', 'error (filled − truth)']
         """
         whole, plain = self._filled(filled, options), dequantify(self._ds)[0]
         names = list(variables or filled_names(whole, plain))
@@ -161,7 +181,8 @@ class Plots:
         where = ", ".join(f"{d} {place_of(seen, d, k)}" for d, k in at.items())
         return comparison(
             seen, done, truth=known[0] if known else None, variables=names,
-            title=where if title is None else title, figsize=figsize, path=path,
+            title=where if title is None else title, projection=projection, figsize=figsize,
+            path=path,
         )  # fmt: skip
 
     def skill(
@@ -184,6 +205,12 @@ class Plots:
         Returns
         -------
         matplotlib.figure.Figure
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> xdi.example().impute.plot.skill("nearest").axes[0].get_title()
+        'sst, 183 cells'
         """
         found = examine(self._resolve(imputer, options), self._ds)
         tables = [skill_table(found, by) for by in (None, "distance", "gap_size")]
@@ -224,6 +251,14 @@ class Plots:
         ------
         ImputeError
             If the grid is too small, or no cell is filled in all frames.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> truth = xdi.example(complete=True)
+        >>> figure = xdi.example().impute.plot.spectrum("nearest", "linear", truth=truth)
+        >>> [text.get_text() for text in figure.legends[0].get_texts()]
+        ['truth', 'nearest', 'linear']
         """
         if frames < 1:
             raise ImputeError(f"frames={frames} leaves nothing to draw; give 1 or more")
@@ -261,6 +296,14 @@ class Plots:
         ------
         ImputeError
             If it is a baseline, which is not trained.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> ds = xdi.example(days=8)
+        >>> imputer = xdi.DiffusionImputer(steps=2, window=1, progress=False, summary=False)
+        >>> len(ds.impute.plot.training(imputer.fit(ds)).axes)
+        2
         """
         chosen = self._resolve(imputer, {})
         if isinstance(chosen, Baseline):

@@ -48,6 +48,13 @@ def recognise(masks: BoolArray, domain: BoolArray) -> tuple[Partition, str]:
     ------
     DataError
         If the shapes do not fit or nothing is observed at all.
+
+    Examples
+    --------
+    >>> masks = np.random.default_rng(0).random((20, 1, 8, 8)) < 0.6
+    >>> partition, reason = recognise(masks, masks.any(axis=0))
+    >>> partition.name, reason.partition(" (")[0]
+    ('pixel', 'pixel: gaps at neighbouring cells are independent')
     """
     gaps = Gaps.of(masks, domain)
     if not gaps.frames.size:
@@ -77,6 +84,13 @@ def resolve(
     ------
     UnknownNameError
         If the name is neither ``"auto"`` nor that of a pattern.
+
+    Examples
+    --------
+    >>> masks = np.random.default_rng(0).random((20, 1, 8, 8)) < 0.6
+    >>> partition, reason = resolve("empirical", masks, masks.any(axis=0))
+    >>> partition.pattern.library.shape, reason
+    ((20, 8, 8), 'empirical: as asked for')
     """
     if isinstance(partition, Partition):
         return partition, f"{partition.name}: as given"
@@ -142,11 +156,11 @@ def _with_gaps(gaps: Gaps) -> tuple[Partition, str]:
         return Partition(pattern), (
             f"pixel: gaps at neighbouring cells are independent (correlation {clumped:.2f}); {how}"
         )
-    grid = find_grid(gaps.frames, gaps.within) if moving else None
+    grid, larger_first = _grid(gaps) if moving else (None, False)
     if grid is not None:
-        options = {"grid": grid, "frame": gaps.shape}
+        options = {"grid": grid, "frame": gaps.shape, "larger_first": larger_first}
         pattern = MASKS.create("block", joint=gaps.joint, static=gaps.static, **options)
-        counts = block_counts(gaps.frames, grid)
+        counts = block_counts(gaps.frames, grid, larger_first=larger_first)
         number = f"{counts.min()}" + (f" to {counts.max()}" if counts.max() > counts.min() else "")
         return Partition(pattern), (
             f"block: gaps are whole blocks of a {grid[0]} x {grid[1]} grid, of which {number} are "
@@ -163,6 +177,16 @@ def _with_gaps(gaps: Gaps) -> tuple[Partition, str]:
         f"empirical: {law} and no grid of blocks fits, so the data are thinned by "
         f"{len(library)} masks of their own; {how}"
     )
+
+
+def _grid(gaps: Gaps) -> tuple[tuple[int, int] | None, bool]:
+    """The coarsest grid that fits, and which of the two ways of cutting sides it has."""
+    found = [
+        (grid, larger_first)
+        for larger_first in (False, True)
+        if (grid := find_grid(gaps.frames, gaps.within, larger_first=larger_first)) is not None
+    ]
+    return min(found, key=lambda f: f[0][0] * f[0][1], default=(None, False))
 
 
 def _few(gaps: Gaps, distinct: int, clumped: float) -> tuple[Partition, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import logging
 import os
 import warnings
 from collections.abc import Callable
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["check_report", "write_report"]
+
+log = logging.getLogger("xdiffimpute")
 
 DPI = 110
 MOST_ROWS = 4  # variables in the maps
@@ -127,13 +130,12 @@ def write_report(
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
+    >>> import xdiffimpute as xdi
     >>> from xdiffimpute.baselines import BASELINES
-    >>> values = np.random.default_rng(0).normal(size=(12, 8, 9))
-    >>> gappy = xr.Dataset(
-    ...     {"sst": (("time", "lat", "lon"), np.where(values > 1.0, np.nan, values))}
-    ... )
     >>> with TemporaryDirectory() as folder:
-    ...     skill = write_report(gappy, BASELINES.create("nearest"), folder + "/report.html")
+    ...     skill = write_report(
+    ...         xdi.example(), BASELINES.create("nearest"), folder + "/report.html"
+    ...     )
     >>> [str(name) for name in skill["imputer"].values]
     ['nearest', 'climatology', 'linear']
     """
@@ -158,6 +160,7 @@ def write_report(
 def _page(
     ds: xr.Dataset, imputer: Imputer, found: Residuals, whole: xr.Dataset, source: str
 ) -> str:
+    log.info("report: errors by distance and by size of the gap")
     near, size = (skill_table(found, by) for by in ("distance", "gap_size"))
     parts = [_head(imputer, source), _verdicts(whole), _about(imputer)]
     parts += [
@@ -224,6 +227,7 @@ def _maps(ds: xr.Dataset, imputer: Imputer, found: Residuals) -> str:
     held, spec = found.withheld, found.spec
     if not len(held):
         return ""
+    log.info("report: the frame of which most was withheld")
     most = int(held.masks.sum(axis=(1, 2, 3)).argmax())
     at = unpacked_position(ds, spec, int(held.series[most]), int(held.time[most]))
     gappy = thinned(ds.chunk(), spec, held)
@@ -253,6 +257,7 @@ def _companions(filled: xr.Dataset, names: list[str]) -> xr.Dataset:
 
 def _data(ds: xr.Dataset, imputer: Imputer, spec: FieldSpec) -> str:
     """Coverage and exposure."""
+    log.info("report: coverage and exposure")
     covered = _image(gaps(coverage(ds, spec.layout)), "coverage in space and through time")
     trained = _fitted(imputer)
     partition, window = (trained.partition, trained.window) if trained else ("auto", None)

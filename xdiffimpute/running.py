@@ -80,7 +80,7 @@ def run_recipe(
         gappy, hidden = hide(truth, pattern, along=along, seed=recipe.hide.seed)
         gappy = _written(gappy, out / "gappy.zarr")
     imputer = gappy.impute.fit(progress=progress, **_arguments(recipe.fit))
-    imputer.save(out / "model.imputer")
+    imputer.save(out / "model.imputer", overwrite=True)
     filled = gappy.impute.fill(imputer, progress=progress, **recipe.fill)
     filled = _written(filled, out / "filled.zarr")
     report: dict[str, Any] = {

@@ -20,7 +20,14 @@ __all__ = ["CosineSchedule", "Schedule", "VPSchedule", "make_schedule"]
 
 
 class Schedule(ABC):
-    """Maps diffusion time to signal and noise levels."""
+    """Maps diffusion time to signal and noise levels.
+
+    Examples
+    --------
+    >>> alpha, sigma = make_schedule("cosine")(torch.linspace(0, 1, 5))
+    >>> bool(torch.allclose(alpha**2 + sigma**2, torch.ones(5)))
+    True
+    """
 
     @abstractmethod
     def __call__(self, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,6 +101,11 @@ def make_schedule(name: str = "vp", **parameters: Any) -> Schedule:
     ------
     UnknownNameError
         For any other name.
+
+    Examples
+    --------
+    >>> make_schedule("vp", beta_max=10.0).to_dict()
+    {'name': 'vp', 'beta_min': 0.1, 'beta_max': 10.0}
     """
     if name == "vp":
         return VPSchedule(**parameters)

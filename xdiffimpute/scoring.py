@@ -53,6 +53,10 @@ def compare(
     fills: dict[str, Callable[[xr.Dataset], xr.Dataset]] = {}
     for method in (imputer, *(BASELINES.create(name) for name in REFERENCES)):
         fills.setdefault(method.name, filling(method, spec))
+    log.info(
+        "%d observations are withheld and filled by %s",
+        sum(int(mask.sum()) for mask in withheld.masks), ", ".join(fills),
+    )  # fmt: skip
     with _quiet():
         return residuals(ds, spec, withheld, fills, domain)
 

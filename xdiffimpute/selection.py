@@ -7,6 +7,7 @@ were read as variables) is never learned unless it is asked for by name.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 import numpy as np
 import xarray as xr
@@ -27,8 +28,17 @@ def considered(ds: xr.Dataset, variables: Sequence[str] | None) -> xr.Dataset:
         raise DataError(
             f"variables={names}: {absent} are not in the data, which hold "
             f"{list(map(str, ds.data_vars))}; choose one or more of them"
+            f"{_suggestion(absent, list(map(str, ds.data_vars)))}"
         )
     return ds[names]
+
+
+def _suggestion(absent: Sequence[str], known: Sequence[str]) -> str:
+    """Names that were meant, perhaps."""
+    lower = {name.lower(): name for name in known}
+    near = [get_close_matches(str(n).lower(), lower, n=1, cutoff=0.5) for n in absent]
+    meant = [lower[found[0]] for found in near if found]
+    return f". Did you mean {', '.join(map(repr, meant))}?" if meant else ""
 
 
 def _companions(ds: xr.Dataset) -> set[str]:

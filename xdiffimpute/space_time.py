@@ -222,6 +222,15 @@ def tune(
     Returns
     -------
     Stiffness
+
+    Examples
+    --------
+    >>> x = torch.linspace(-1, 1, 16).repeat(1, 1, 1, 16, 1)
+    >>> context = (torch.rand(x.shape, generator=torch.manual_seed(0)) < 0.5).float()
+    >>> found = tune([(x * context, context, 1 - context)], order=2, periodic=False)
+    >>> filled = fill_space_time(x * context, context, found, order=2, periodic=False)
+    >>> bool((filled - x).abs().max() < 0.5)
+    True
     """
     samples = _first_cells(samples)
     best = Stiffness.default(samples[0][0].shape[1])

@@ -81,6 +81,14 @@ def write_store(ds: xr.Dataset, out: str, *, like: str | None = None) -> None:
         Path ending in ``.nc`` or ``.zarr``; replaced if it exists.
     like : str, optional
         Where the input came from, if from a store; a zarr store passes its format and codecs on.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_store(xdi.example(), folder + "/sst.zarr")
+    ...     xr.open_zarr(folder + "/sst.zarr")["sst"].shape
+    (20, 12, 16)
     """
     path = Path(out).absolute()
     with _replacing(path) as temporary:

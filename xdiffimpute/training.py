@@ -61,6 +61,13 @@ class Training:
         How often the withheld observations are looked at.
     patience : float
         Stop when the withheld error has not improved for this share of the run.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> imputer = xdi.DiffusionImputer(steps=500, training={"rate": 1e-3})
+    >>> imputer.options.settings().rate
+    0.001
     """
 
     steps: int | None = None

@@ -60,6 +60,16 @@ class Statistics:
         What is added before the logarithm.
     count : int array, shape (C, H, W)
         How often each cell was observed.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> from xdiffimpute.fields import FieldSpec
+    >>> ds = xdi.example()
+    >>> spec = FieldSpec.from_dataset(ds)
+    >>> statistics = Statistics.fit(spec.pack(ds), spec.clock(ds), kind="cell")
+    >>> statistics.coefficients.shape, statistics.scale.shape, bool(statistics.domain.all())
+    ((1, 1, 12, 16), (1, 1, 1), True)
     """
 
     kind: str

@@ -31,11 +31,10 @@ class ImputeDataTreeAccessor:
 
     Examples
     --------
-    >>> import numpy as np
-    >>> field = xr.DataArray(np.arange(24.0).reshape(2, 3, 4), dims=("time", "lat", "lon"))
-    >>> day = xr.Dataset({"sst": field.where(field % 5 != 0)})
-    >>> dt = xr.DataTree.from_dict({"/coarse": day.isel(lon=[0, 2]), "/fine": day})
-    >>> filled = dt.impute.fill("nearest", statistics="variable")
+    >>> import xdiffimpute as xdi
+    >>> fine = xdi.example()
+    >>> dt = xr.DataTree.from_dict({"/coarse": fine.coarsen(lon=2).mean(), "/fine": fine})
+    >>> filled = dt.impute.fill("nearest")
     >>> [int(filled[path].isnull().sum()) for path in ("/coarse/sst", "/fine/sst")]
     [0, 0]
     """
@@ -61,6 +60,13 @@ class ImputeDataTreeAccessor:
         ------
         ImputeError
             If a group cannot be learned from; the message names it.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> dt = xr.DataTree.from_dict({"/north": xdi.example(days=8), "/empty": xr.Dataset()})
+        >>> list(dt.impute.fit(steps=1, window=1, progress=False))
+        ['/north']
         """
         if options.get("log_to") is not None:
             raise ImputeError(
@@ -110,6 +116,14 @@ class ImputeDataTreeAccessor:
         -------
         DataTree
             Of the tables that :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.score` gives.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> dt = xr.DataTree.from_dict({"/north": xdi.example()})
+        >>> skill = dt.impute.score("nearest")
+        >>> [str(name) for name in skill["/north"]["imputer"].values]
+        ['nearest', 'climatology', 'linear']
         """
         return self._over("score", imputer, options)
 

@@ -59,8 +59,9 @@ class Tuner:
         errors = {name: self._with_kind(method, name, found) for name in ("variable", "cell")}
         best = min(errors, key=lambda name: errors[name])
         log.info(
-            "%s: climatology by %s, errors of hidden observations %s", method.name, best, errors
-        )
+            "%s: climatology by %s (mean square error at hidden observations: %s)", method.name,
+            best, ", ".join(f"by {name} {error:.3g}" for name, error in errors.items()),
+        )  # fmt: skip
         return found if best == "variable" else Statistics.fit(self.packed, self.clock, kind=best)
 
     def _with_kind(self, method: FrameMethod, kind: str, reference: Statistics) -> float:
@@ -107,7 +108,8 @@ class Tuner:
         method = method.variant(**combination)
         log.info(
             "%s of %s: %s, root mean square error %.3g of the spread at %d hidden observations",
-            method.name, label, {k: method.settings[k] for k in open_}, np.sqrt(best),
+            method.name, label, ", ".join(f"{k} {method.settings[k]}" for k in open_),
+            np.sqrt(best),
             sum(int(trial.hidden[channel].sum()) for trial in self.trials),
         )  # fmt: skip
         return method

@@ -91,6 +91,18 @@ def check_values(packed: xr.DataArray, spec: FieldSpec, *, for_fit: bool) -> Flo
     DataError
         For infinities, undecoded fill values, variables without observations, with too few,
         or without gaps.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> ds = xdi.example()
+    >>> spec = FieldSpec.from_dataset(ds)
+    >>> check_values(spec.pack(ds), spec, for_fit=True).shape
+    (1, 12, 16)
+    >>> check_values(spec.pack(ds.fillna(-999.0)), spec, for_fit=True)
+    Traceback (most recent call last):
+    ...
+    xdiffimpute.exceptions.DataError: 'sst' seems to hold undecoded fill values: -999 ...
     """
     found = _survey(packed)
     names = [channel.label for channel in spec.channels]

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from _report import arguments, compare, hide, save, table
+from _strip import draw_strip
 
 
 def global_clouds(scenes: np.ndarray, shape: tuple[int, int, int], seed: int) -> np.ndarray:
@@ -40,11 +41,29 @@ def global_clouds(scenes: np.ndarray, shape: tuple[int, int, int], seed: int) ->
     return out
 
 
+def picture(path: Path, truth: xr.Dataset, gappy: xr.Dataset, filled: xr.Dataset) -> None:
+    """The eastward wind over the North Atlantic and Europe, in the frame with most clouds there."""
+    here = {"latitude": slice(72, 32), "longitude": slice(-38, 42)}
+
+    def part(field: xr.DataArray) -> xr.DataArray:
+        west = (field["longitude"] + 180) % 360 - 180
+        return field.assign_coords(longitude=west).sortby("longitude").sel(here)
+
+    clouds = part(gappy["u10"]).isnull().sum(["latitude", "longitude"])
+    frame = int(clouds.argmax("time"))
+    maps = (truth["u10"], gappy["u10"], filled["u10"], filled["u10_standard_error"])
+    draw_strip(
+        path, *(part(field).isel(time=frame) for field in maps),
+        label="10 m wind, eastward", units="m s⁻¹",
+    )  # fmt: skip
+
+
 def main() -> None:
     parser = arguments(__doc__, data="netCDF file with the fields", minutes=10.0)
     parser.add_argument("--masks", type=Path, required=True, help="netCDF file with cloud masks")
     parser.add_argument("--product", default="sentinel3_lst", help="variable of the mask file")
     parser.add_argument("--tile", type=int, default=64)
+    parser.add_argument("--picture", type=Path, help="draw a frame of the wind and save it here")
     parser.add_argument("--names", nargs="*", default=["t2m", "msl", "u10", "v10", "tp"])
     options = parser.parse_args()
     truth = xr.open_dataset(options.data).load()
@@ -61,7 +80,10 @@ def main() -> None:
             seed=options.seed,
         )  # fmt: skip
         print(imputer)
-        return ds.impute.fill(imputer, where=where)
+        filled = ds.impute.fill(imputer, where=where)
+        if options.picture is not None:
+            picture(options.picture, truth, gappy, filled)
+        return filled
 
     results = compare(gappy, truth, hidden, options.names, ours, options.methods)
     table(results, "RMSE at hidden cells")

@@ -19,6 +19,13 @@ class Backbone(nn.Module, ABC):
     in_channels, out_channels : int
     size : str
         ``"small"``, ``"medium"`` or ``"large"``.
+
+    Examples
+    --------
+    >>> from xdiffimpute.backbones import BACKBONES
+    >>> network = BACKBONES.create("unet", in_channels=3, out_channels=1)
+    >>> network(torch.zeros(2, 3, 5, 9, 11), torch.zeros(2)).shape
+    torch.Size([2, 1, 5, 9, 11])
     """
 
     SIZES = ("small", "medium", "large")

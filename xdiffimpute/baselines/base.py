@@ -58,6 +58,15 @@ class Baseline(Imputer):
         Values in use.
     pointwise : bool
         Each gap cell is guessed by itself, so that tuning may guess a sample of them.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> from xdiffimpute.baselines import BASELINES
+    >>> ds = xdi.example()
+    >>> baseline = BASELINES.create("inverse_distance", power=2.0).fit(ds)
+    >>> baseline.settings["power"], int(baseline.fill(ds)["sst"].isnull().sum())
+    (2.0, 0)
     """
 
     name: ClassVar[str]
@@ -167,6 +176,7 @@ class Baseline(Imputer):
         layout = self.layout | {k: v for k, v in asked.items() if v is not None}
         plain, _ = dequantify(ds)
         spec = FieldSpec.from_dataset(plain, **layout)
+        spec.tell_skipped()
         check_dataset(plain, spec)
         packed, clock = spec.pack(plain), spec.clock(plain)
         check_values(packed, spec, for_fit=False)

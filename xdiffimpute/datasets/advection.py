@@ -174,6 +174,13 @@ def propagate(
     ------
     ImputeError
         If the wind moves more than a cell in a step, where the scheme is not stable.
+
+    Examples
+    --------
+    >>> wave = np.sin(2 * np.pi * np.arange(24) / 24) * np.ones((6, 1))
+    >>> *_, last = propagate(wave, 1.0, 0.0, spacing=1.0, interval=6.0, frames=5)
+    >>> bool(np.abs(last - wave).max() < 1e-3)  # once around the periodic box
+    True
     """
     fastest = float(np.max(np.abs(u) + np.abs(v))) * interval / spacing
     if steps is None:

@@ -16,6 +16,13 @@ class Source(ABC):
 
     A source is configured by its constructor and does its work in :meth:`open`. Two sources
     with equal settings open equal data.
+
+    Examples
+    --------
+    >>> from xdiffimpute.datasets import DATASETS
+    >>> source = DATASETS.create("gaussian_field", samples=2, shape=(8, 8))
+    >>> dict(source.open().sizes)
+    {'sample': 2, 'y': 8, 'x': 8}
     """
 
     @abstractmethod

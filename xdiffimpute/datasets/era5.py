@@ -42,6 +42,16 @@ class Era5(Source):
     References
     ----------
     Hersbach et al. (2020), doi:10.1002/qj.3803; Appendix H.1 of the paper.
+
+    Examples
+    --------
+    >>> import os, tempfile, xdiffimpute as xdi
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "archive.nc")
+    ...     xdi.example(days=20, complete=True).to_netcdf(path)
+    ...     with Era5(path, window=3, shape=(8, 8)).open() as ds:
+    ...         print(dict(ds.sizes))
+    {'sample': 6, 'time': 3, 'lat': 8, 'lon': 8}
     """
 
     path: str

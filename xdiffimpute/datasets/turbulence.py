@@ -198,6 +198,13 @@ def integrate(
     ------
     ImputeError
         If ``steps`` lets the current cross more than 1.5 cells in a step.
+
+    Examples
+    --------
+    >>> calm = np.zeros((8, 8))
+    >>> *_, last = integrate(calm, 0.0, viscosity=1e-3, interval=0.1, frames=2, steps=4)
+    >>> bool((last == calm).all())
+    True
     """
     n = vorticity.shape[-1]
     ky, kx = _wavenumbers(n)

@@ -28,6 +28,14 @@ class MaskPattern(ABC):
         The same thinning for all channels (gaps common to all variables), or one each.
     static : bool
         The same thinning for every frame of a window (fixed sensors), or one each.
+
+    Examples
+    --------
+    >>> from xdiffimpute.masks import MASKS
+    >>> pattern = MASKS.create("block", grid=(2, 2), kept=3)
+    >>> kept = pattern(np.ones((1, 1, 4, 4), dtype=bool), np.random.default_rng(0))
+    >>> int(kept.sum())
+    12
     """
 
     joint: bool = True

@@ -1,8 +1,9 @@
 """Whole blocks of a regular grid: k of the observed blocks are kept (Algorithm 6).
 
 The frame is cut into ``ny`` by ``nx`` blocks with edges ``round(linspace(0, H, ny + 1))``,
-for any H and W. A block counts as observed where any cell in it is, and ``k`` of the
-observed blocks are kept, drawn without replacement: integer counts, so that
+for any H and W (or, where sides do not divide, with the larger blocks first, as
+``numpy.array_split`` cuts). A block counts as observed where any cell in it is, and ``k``
+of the observed blocks are kept, drawn without replacement: integer counts, so that
 P(a block is queried | context) is the same for all blocks outside the context.
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import AnyArray, BoolArray
+from ..division import block_starts
 from ..exceptions import ImputeError
 from .base import MaskPattern
 
@@ -37,6 +39,9 @@ class Block(MaskPattern):
         frame is then cut into blocks of the whole frame's size, at a random offset, since
         a tile does not know where it came from. Without ``frame`` the edges are those of
         the tile itself: ``grid`` divides whatever is passed.
+    larger_first : bool
+        How a side that does not divide is cut: 17 rows in three as 6, 6, 5 where True, as 6, 5, 6
+        where False.
     joint, static : bool
         See :class:`~xdiffimpute.masks.MaskPattern`.
 
@@ -60,6 +65,7 @@ class Block(MaskPattern):
     grid: tuple[int, int] = (3, 3)
     kept: int | None = None
     frame: tuple[int, int] | None = None
+    larger_first: bool = False
 
     def __post_init__(self) -> None:
         ny, nx = (int(n) for n in self.grid)
@@ -138,7 +144,7 @@ class Block(MaskPattern):
         """
         count = self.grid[axis]
         if rng is None or self.frame is None:
-            edges = np.linspace(0, length, count + 1)[:-1]
+            edges: AnyArray = block_starts(length, count, larger_first=self.larger_first)
         else:
             size = self.frame[axis] / count
             edges = np.arange(-rng.random() * size, length, size)
@@ -149,4 +155,5 @@ class Block(MaskPattern):
         """Constructor arguments that JSON can hold."""
         frame = None if self.frame is None else list(self.frame)
         own = {"grid": list(self.grid), "kept": self.kept, "frame": frame}
+        own |= {"larger_first": self.larger_first} if self.larger_first else {}
         return {**super().to_dict(), **own}

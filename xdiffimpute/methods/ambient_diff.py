@@ -21,6 +21,14 @@ class AmbientDiff(Method):
     ----------
     Daras et al. (2023), "Ambient diffusion: learning clean distributions from corrupted data",
     arXiv:2305.19256; Appendix C.2 of the paper.
+
+    Examples
+    --------
+    >>> from xdiffimpute.masks import MASKS
+    >>> found = Partition(MASKS.create("pixel"))
+    >>> chosen = AmbientDiff().partition(found)
+    >>> chosen.ratio, chosen.query
+    (0.9, 'observed')
     """
 
     network = {"near_zero": 0.0, "guesses": False, "likelihood": False}

@@ -31,6 +31,13 @@ class Method(ABC):
         Those among them that ``fit`` compares on withheld observations to choose from.
     check : (str, mapping) or None
         Sampler and settings that training is watched with; None: the loss is watched instead.
+
+    Examples
+    --------
+    >>> from xdiffimpute.methods import METHODS
+    >>> method = METHODS.create("paper")
+    >>> method.name, list(method.samplers)
+    ('paper', ['ensemble', 'multi_step', 'single_pass'])
     """
 
     network: ClassVar[Mapping[str, Any]] = {}

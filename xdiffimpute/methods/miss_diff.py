@@ -20,6 +20,14 @@ class MissDiff(Method):
     ----------
     Ouyang et al. (2023), "MissDiff: training diffusion models on tabular data with missing
     values", arXiv:2307.00467; data matching as in Appendix H.3 of the paper.
+
+    Examples
+    --------
+    >>> from xdiffimpute.masks import MASKS
+    >>> found = Partition(MASKS.create("pixel"))
+    >>> chosen = MissDiff().partition(found)
+    >>> chosen.ratio, chosen.query
+    (1.0, 'observed')
     """
 
     network = {"near_zero": 0.0, "guesses": False, "likelihood": False}

@@ -18,6 +18,14 @@ class MissDiffNoise(Method):
     References
     ----------
     Ouyang et al. (2023), arXiv:2307.00467; Appendix H.3 of the paper.
+
+    Examples
+    --------
+    >>> from xdiffimpute.masks import MASKS
+    >>> found = Partition(MASKS.create("pixel"))
+    >>> chosen = MissDiffNoise().partition(found)
+    >>> chosen.ratio, MissDiffNoise.network["target"]
+    (1.0, 'noise')
     """
 
     network = {"near_zero": 0.0, "guesses": False, "likelihood": False, "target": "noise"}

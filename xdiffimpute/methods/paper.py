@@ -24,6 +24,14 @@ class Paper(Method):
     References
     ----------
     "Incomplete Data, Complete Dynamics: A Diffusion Approach", Algorithms 1, 4, 5 and 6.
+
+    Examples
+    --------
+    >>> from xdiffimpute.masks import MASKS
+    >>> found = Partition(MASKS.create("pixel"))
+    >>> chosen = Paper().partition(found)
+    >>> chosen.ratio, chosen.query, chosen.query_ratio
+    (0.7, 'observed', 0.7)
     """
 
     network = {"near_zero": 0.0, "guesses": False, "likelihood": False}

@@ -21,6 +21,14 @@ class ProbabilisticField(Method):
     ----------
     Zhuang et al. (2023), "Diffusion probabilistic fields", ICLR; Algorithms 2 and 3 in Appendix D
     of the paper.
+
+    Examples
+    --------
+    >>> from xdiffimpute.masks import MASKS
+    >>> found = Partition(MASKS.create("pixel"))
+    >>> chosen = ProbabilisticField().partition(found)
+    >>> chosen.query, ProbabilisticField.network["queried"]
+    ('complement', True)
     """
 
     network = {

@@ -9,7 +9,15 @@ __all__ = ["Standard"]
 
 
 class Standard(Method):
-    """First guesses, varied contexts, most steps near t = 0; one pass or an ensemble."""
+    """First guesses, varied contexts, most steps near t = 0; one pass or an ensemble.
+
+    Examples
+    --------
+    >>> from xdiffimpute.masks import MASKS
+    >>> found = Partition(MASKS.create("pixel"))
+    >>> Standard().partition(found) == found
+    True
+    """
 
     samplers = {"single_pass": {}, "ensemble": {}, "multi_step": {}}
     candidates = ("single_pass", "ensemble")

@@ -22,6 +22,16 @@ class Metric(ABC):
     A cell that counts, whose truth is known and that the fill left empty, makes the result NaN: a
     score over what a method chose to answer would not compare. ``where=filled[...].notnull()``
     asks for that score all the same.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> from xdiffimpute.metrics import METRICS
+    >>> ds, truth = xdi.example(), xdi.example(complete=True)
+    >>> filled = ds.impute.fill("nearest")
+    >>> by_day = METRICS.create("rmse")(filled, truth, where=ds.isnull(), dim=["lat", "lon"])
+    >>> by_day["sst"].dims, by_day["sst"].attrs
+    (('time',), {'units': 'degC'})
     """
 
     @abstractmethod

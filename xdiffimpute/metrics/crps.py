@@ -27,6 +27,17 @@ class Crps(Metric):
     ----------
     members : str
         Dimension of the members, if the filled data have it.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> truth = xdi.example(complete=True)
+    >>> members = xr.concat([truth - 1, truth + 1], "realization")
+    >>> round(float(Crps()(members, truth)["sst"]), 3)
+    0.5
+    >>> sure = truth.assign(sst_standard_error=xr.zeros_like(truth["sst"]))
+    >>> float(Crps()(sure, truth)["sst"])
+    0.0
     """
 
     def __init__(self, members: str = "realization") -> None:

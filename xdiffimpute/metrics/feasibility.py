@@ -37,6 +37,15 @@ class Feasibility(Metric):
 
     The basin is periodic. The truth is not needed, but for its shape. NaN where a cell of the
     fill is missing: no residual can be taken there.
+
+    Examples
+    --------
+    >>> from xdiffimpute.datasets import DATASETS
+    >>> truth = DATASETS.create("shallow_water", samples=1, shape=(12, 12), frames=4).open()
+    >>> torn = truth.assign(h=truth["h"].where(truth["x"] > 200e3, 0.0))
+    >>> smooth, rough = (Feasibility()(ds, truth)["feasibility"] for ds in (truth, torn))
+    >>> bool(smooth < 1e-6 * rough)
+    True
     """
 
     def __call__(

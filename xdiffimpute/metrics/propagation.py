@@ -21,6 +21,13 @@ class Propagation(Metric):
     References
     ----------
     Appendix H.1 and Table 10 of "Incomplete Data, Complete Dynamics: A Diffusion Approach".
+
+    Examples
+    --------
+    >>> from xdiffimpute.datasets import DATASETS
+    >>> truth = DATASETS.create("advection", samples=1, shape=(12, 12), frames=4).open()
+    >>> bool(Propagation()(truth, truth)["propagation"] < 1e-12)
+    True
     """
 
     def __call__(

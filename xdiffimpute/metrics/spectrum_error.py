@@ -33,6 +33,12 @@ def spectrum(fields: FloatArray) -> FloatArray:
     -------
     float array, shape (..., K)
         K = min(H, W) // 2 rings, from wavenumber 1.
+
+    Examples
+    --------
+    >>> wave = np.sin(2 * np.pi * np.arange(8) / 8) * np.ones((8, 1))
+    >>> spectrum(wave).round(3).tolist()
+    [0.5, 0.0, 0.0, 0.0]
     """
     h, w = fields.shape[-2:]
     power = np.abs(np.fft.fft2(fields, norm="forward")) ** 2
@@ -49,6 +55,13 @@ class SpectrumError(Metric):
     ----------
     y, x : str
         Dimensions of the grid.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> truth = xdi.example(complete=True)
+    >>> round(float(SpectrumError("lat", "lon")(10 * truth, truth)["sst"]), 3)
+    2.0
     """
 
     def __init__(self, y: str = "y", x: str = "x") -> None:

@@ -19,6 +19,14 @@ class Spread(Metric):
     ----------
     members : str
         Dimension of the members, if the filled data have it.
+
+    Examples
+    --------
+    >>> import xdiffimpute as xdi
+    >>> truth = xdi.example(complete=True)
+    >>> members = xr.concat([truth - 1, truth + 1], "realization")
+    >>> round(float(Spread()(members, truth)["sst"]) ** 2, 3)
+    2.0
     """
 
     def __init__(self, members: str = "realization") -> None:

@@ -16,6 +16,7 @@ import xarray as xr
 
 from .._typing import BoolArray, FloatArray
 from ..exceptions import ImputeError
+from ..globe import add_coast, in_degrees, projected
 from .base import (
     EMPTY,
     HATCHED,
@@ -94,6 +95,7 @@ def comparison(
     variables: Sequence[str] | None = None,
     title: str = "",
     headings: Mapping[str, str] | None = None,
+    projection: Any = None,
     figsize: tuple[float, float] | None = None,
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
@@ -112,6 +114,9 @@ def comparison(
     headings : mapping of str to str, optional
         What to write above a column in place of ``"truth"``, ``"observed"``, ``"filled"``,
         ``"error"`` or ``"standard error"``.
+    projection : str or cartopy.crs.Projection, optional
+        Draw the maps on the globe with cartopy, with coastlines where their data are there:
+        such as ``"Orthographic"``, which is then centred on the data. Default: plain axes.
     figsize : (float, float), optional
         Width and height in inches; default: by the number and the shape of the panels.
     path : path, optional
@@ -126,7 +131,8 @@ def comparison(
     Raises
     ------
     ImputeError
-        If matplotlib is missing, or a variable is absent or has not two dimensions.
+        If matplotlib is missing, or a variable is absent or has not two dimensions; or there is
+        a projection, and no cartopy or no latitudes and longitudes.
 
     Examples
     --------
@@ -150,12 +156,20 @@ def comparison(
     columns = list(fields[0].maps)
     width, height = PANEL / shape**0.5, PANEL * shape**0.5
     figure = new_figure(width * len(columns) + 1.0, (height + 0.85) * len(fields) + 1.0, figsize)
-    axes = figure.subplots(len(fields), len(columns), squeeze=False, sharex=True, sharey=True)
+    globe = None if projection is None else _globe(projection, y, x)
+    axes = figure.subplots(
+        len(fields), len(columns), squeeze=False, sharex=globe is None, sharey=globe is None,
+        subplot_kw={} if globe is None else {"projection": globe},
+    )  # fmt: skip
     for row, field in zip(axes, fields, strict=True):
-        _draw(figure, list(row), field, x.edges, y.edges)
-        for ax in row:
-            ax.set_aspect(aspect or "auto")
-    _label(axes, [(HEADINGS | dict(headings or {})).get(c, c) for c in columns], y, x)
+        _draw(figure, list(row), field, x.edges, y.edges, on_globe=globe is not None)
+    for ax, column in zip(axes[0], columns, strict=True):
+        heading = (HEADINGS | dict(headings or {})).get(column, column)
+        ax.set_title(heading, fontsize=10, color=INK, pad=6)
+    if globe is None:
+        _label(axes, y, x, aspect)
+    else:
+        add_coast(axes.flat)
     _legend(figure, fields)
     if title:
         figure.suptitle(title, fontsize=12, color=INK)
@@ -201,7 +215,9 @@ def _field(
     return _Field(name, str(attrs.get("long_name", name)), pretty(attrs.get("units")), maps, gaps)
 
 
-def _draw(figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: FloatArray) -> None:
+def _draw(
+    figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: FloatArray, *, on_globe: bool
+) -> None:
     """One row of panels with its colour bars."""
     from matplotlib.collections import LineCollection
     from matplotlib.colors import ListedColormap
@@ -210,17 +226,20 @@ def _draw(figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: Floa
     outline = list(_outline(field.gaps, x, y)) if field.outlined else []
     width = min(0.8, 20.0 * PANEL / max(field.gaps.shape))
     kept = np.where(field.gaps, np.nan, 0.0)
+    placed = {"transform": in_degrees()} if on_globe else {}
     images, panels = {}, dict(zip(field.maps, row, strict=True))
     for column, ax in panels.items():
         ax.set_label(f"{field.name}: {column}")
         ax.patch.set(**(HATCHED if column == "observed" else {"facecolor": EMPTY}))
         if column not in VALUES:
-            ax.pcolormesh(x, y, kept, rasterized=True, cmap=ListedColormap([KEPT]))
+            ax.pcolormesh(x, y, kept, rasterized=True, cmap=ListedColormap([KEPT]), **placed)
         images[column] = ax.pcolormesh(
-            x, y, field.maps[column], rasterized=True, **field.style(column)
+            x, y, field.maps[column], rasterized=True, **field.style(column), **placed
         )
         if column != "truth":
             lines = LineCollection(outline, colors=INK, linewidths=width, capstyle="projecting")
+            if on_globe:
+                lines.set_transform(placed["transform"]._as_mpl_transform(ax))
             ax.add_collection(lines, autolim=False)
         plain(ax)
     groups = [[c for c in panels if c in VALUES], *([c] for c in panels if c not in VALUES)]
@@ -235,12 +254,21 @@ def _draw(figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: Floa
         bar.set_label(field.caption(group[-1]), fontsize=8.5, color=INK)
 
 
-def _label(axes: Any, headings: list[str], y: Axis, x: Axis) -> None:
-    """Headings; ticks and names of the axes at the left and at the bottom."""
+def _globe(projection: Any, y: Axis, x: Axis) -> Any:
+    """The projection, for data in degrees."""
+    if (y.units, x.units) != ("°N", "°E"):
+        raise ImputeError(
+            f"projection= needs latitudes and longitudes in degrees, and the axes are {y.label} "
+            f"and {x.label}; leave projection= out"
+        )
+    return projected(projection, x.edges, y.edges)
+
+
+def _label(axes: Any, y: Axis, x: Axis, aspect: float | None) -> None:
+    """Ticks, and names of the axes at the left and at the bottom."""
     for ax in axes.flat:
+        ax.set_aspect(aspect or "auto")
         legible(ax, x, y)
-    for ax, heading in zip(axes[0], headings, strict=True):
-        ax.set_title(heading, fontsize=10, color=INK, pad=6)
     for ax in axes[-1]:
         ax.set_xlabel(x.label, fontsize=8.5, color=INK)
     for ax in axes[:, 0]:

@@ -22,6 +22,14 @@ class Sampler(ABC):
     ----------
     in_place : bool
         Whether estimates are put back among the values, and must cover the same cells.
+
+    Examples
+    --------
+    >>> from xdiffimpute.samplers import SAMPLERS
+    >>> SAMPLERS.names()
+    ['ensemble', 'multi_step', 'single_pass']
+    >>> SAMPLERS.create("ensemble", members=20).members
+    20
     """
 
     in_place: ClassVar[bool] = False

@@ -35,6 +35,18 @@ class Ensemble(Sampler):
     ------
     ImputeError
         If it is below one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from xdiffimpute.denoiser import Denoiser
+    >>> from xdiffimpute.masks import MASKS
+    >>> denoiser, x = Denoiser(channels=1, features=0), torch.zeros(1, 1, 1, 8, 8)
+    >>> inputs = (denoiser, x, torch.ones_like(x), x[:, :0], Partition(MASKS.create("pixel")))
+    >>> with torch.no_grad():
+    ...     mean, variance = Ensemble(members=2)(*inputs, [np.random.default_rng(0)])
+    >>> mean.shape, bool((variance > 0).all())
+    (torch.Size([1, 1, 1, 8, 8]), True)
     """
 
     def __init__(self, members: int = 10) -> None:

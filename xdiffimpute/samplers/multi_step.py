@@ -58,6 +58,18 @@ class MultiStep(Sampler):
     ------
     ImputeError
         If a number is below one or a word is unknown.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from xdiffimpute.denoiser import Denoiser
+    >>> from xdiffimpute.masks import MASKS
+    >>> denoiser, x = Denoiser(channels=1, features=0), torch.zeros(1, 1, 1, 8, 8)
+    >>> inputs = (denoiser, x, torch.ones_like(x), x[:, :0], Partition(MASKS.create("pixel")))
+    >>> with torch.no_grad():
+    ...     mean, variance = MultiStep(steps=2, members=1)(*inputs, [np.random.default_rng(0)])
+    >>> mean.shape, bool((variance > 0).all())
+    (torch.Size([1, 1, 1, 8, 8]), True)
     """
 
     in_place = True

@@ -22,7 +22,20 @@ __all__ = ["SinglePass"]
 
 
 class SinglePass(Sampler):
-    """Condition on everything at once; deterministic."""
+    """Condition on everything at once; deterministic.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from xdiffimpute.denoiser import Denoiser
+    >>> from xdiffimpute.masks import MASKS
+    >>> denoiser, x = Denoiser(channels=1, features=0), torch.zeros(1, 1, 1, 8, 8)
+    >>> inputs = (denoiser, x, torch.ones_like(x), x[:, :0], Partition(MASKS.create("pixel")))
+    >>> with torch.no_grad():
+    ...     mean, variance = SinglePass()(*inputs, [np.random.default_rng(0)])
+    >>> mean.shape, bool((variance > 0).all())
+    (torch.Size([1, 1, 1, 8, 8]), True)
+    """
 
     def __call__(
         self,
