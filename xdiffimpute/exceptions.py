@@ -17,6 +17,7 @@ __all__ = [
     "NotFittedError",
     "OutputExistsError",
     "RecipeError",
+    "StorageError",
     "UnknownNameError",
 ]
 
@@ -47,6 +48,10 @@ class NotFittedError(ImputeError):
 
 class OutputExistsError(ImputeError):
     """An output store exists already and overwriting was not asked for."""
+
+
+class StorageError(ImputeError):
+    """An output could not be written whole: the disk is full."""
 
 
 class FetchError(ImputeError):

@@ -24,12 +24,13 @@ from .imputation import gaussian
 from .partition import Partition
 from .progress import progress_bar
 from .samplers import Sampler
+from .sharing import as_one_task
 from .tiled import Tiled
 from .tiling import ramp, starts
 from .transforms import Statistics
 from .validation import check_block
 
-__all__ = ["Filler", "reconstruct"]
+__all__ = ["Filler", "reconstruct", "segment_frames"]
 
 SEGMENT_BYTES = 32 * 2**20
 SEGMENT_FRAMES = 64
@@ -171,6 +172,12 @@ class Filler:
         return mean, variance
 
 
+def segment_frames(shape: tuple[int, ...], window: int) -> int:
+    """Frames of a packed array (S, N, C, H, W) that are filled at once."""
+    frame = 4 * int(np.prod(shape[2:]))
+    return min(shape[1], max(window, min(SEGMENT_FRAMES, SEGMENT_BYTES // frame)))
+
+
 def reconstruct(
     filler: Filler, packed: xr.DataArray, *, progress: bool = False
 ) -> tuple[xr.DataArray, xr.DataArray]:
@@ -191,7 +198,7 @@ def reconstruct(
     """
     packed = packed.transpose("series", "time", "channel", "y", "x")
     n_series, n_time, c, h, w = packed.shape
-    length = min(n_time, max(filler.window, min(SEGMENT_FRAMES, SEGMENT_BYTES // (4 * c * h * w))))
+    length = segment_frames(packed.shape, filler.window)
     edges = [*range(0, n_time, length), n_time]
     spans = list(zip(edges[:-1], edges[1:], strict=True))
     if packed.chunks is None:
@@ -201,7 +208,7 @@ def reconstruct(
             low, high = filler.segment(a, b)
             out[:, s, a:b] = filler(packed.values[s, low:high], s, a, b)
         return packed.copy(data=out[0]), packed.copy(data=out[1])
-    handle = dask.delayed(filler, pure=False)
+    handle = as_one_task(filler)
     series = []
     for s in range(n_series):
         parts = []
