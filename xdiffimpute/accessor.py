@@ -268,8 +268,8 @@ class _Impute(ABC, Generic[X]):
         from .filling import fill_to
 
         chosen = self._resolve(imputer, options)
-        asked = {"where": where}
-        of_network = {"sampler": sampler, "members": members, "seed": seed}
+        asked: dict[str, Any] = {"where": where}
+        of_network: dict[str, Any] = {"sampler": sampler, "members": members, "seed": seed}
         if not isinstance(chosen, Baseline):
             asked |= of_network
         elif any(value is not None for value in of_network.values()):

@@ -45,21 +45,23 @@ def check_chunks(ds: xr.Dataset, names: Sequence[str], along: str | None, frames
             continue
         dim = along if along in variable.dims else str(variable.dims[0])
         size = max(4, variable.dtype.itemsize)
-        stored = variable.encoding.get("chunks") or variable.encoding.get("chunksizes")
-        held = math.prod(stored) * size if stored and len(stored) == variable.ndim else 0
+        a_frame = max(1, variable.size // max(1, variable.sizes[dim])) * size
+        wise = max(1, min(frames, free // (2 * COPIES * a_frame)))
+        stored = variable.encoding.get("chunks") or variable.encoding.get("chunksizes") or ()
+        held = math.prod(stored) * size if len(stored) == variable.ndim else 0
         if COPIES * held > free:
             raise DataError(
                 f"{name!r} is stored in chunks of {tuple(map(int, stored))}, {readable(held)} each "
                 f"when read, and {readable(free)} of memory are free; store it in smaller ones, on "
-                f"a machine that can: ds.chunk({dim}={frames}).drop_encoding().to_zarr("
+                f"a machine that can: ds.chunk({dim}={wise}).drop_encoding().to_zarr("
                 "'smaller.zarr'), or with the rechunker package, which needs little memory"
             )
         largest = math.prod(max(blocks) for blocks in variable.chunks) * size
         if COPIES * largest > free:
             raise DataError(
                 f"the largest chunk of {name!r} takes {readable(largest)}, and {readable(free)} of "
-                f"memory are free; read smaller ones: --chunks {dim}={frames} (in Python: "
-                f"xr.open_dataset(..., chunks={{{dim!r}: {frames}}}))"
+                f"memory are free; read smaller ones: --chunks {dim}={wise} (in Python: "
+                f"xr.open_dataset(..., chunks={{{dim!r}: {wise}}}))"
             )
         blocks = variable.chunks[variable.dims.index(dim)]
         if len(blocks) > LONG and float(np.mean(blocks)) < 2 <= frames:

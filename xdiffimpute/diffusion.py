@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 import logging
 import os
 import sys
@@ -20,9 +20,11 @@ from tqdm import tqdm
 from ._typing import BoolArray
 from .assembly import assemble
 from .card import card
+from .checkpoint import read
 from .coordinates import Coordinates
 from .exceptions import CompatibilityError, ImputeError, NotFittedError
 from .fields import FieldSpec
+from .fingerprint import digest
 from .fitted import Fitted
 from .fitting import Options, fit_network
 from .imputer import Imputer
@@ -203,8 +205,10 @@ class DiffusionImputer(Imputer):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "imputer")
             self.fitted.save(path, {})
-            with open(path, "rb") as file:
-                return f"{self.name} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+            tensors, config = read(path)
+        names = sorted(tensors)
+        said = np.frombuffer(json.dumps([names, config], sort_keys=True).encode(), dtype=np.uint8)
+        return f"{self.name} {digest([said, *(tensors[name] for name in names)])}"
 
     def _spec_of(self, ds: xr.Dataset) -> FieldSpec:
         """The grid of other data of the same kind; the fitted one where they agree."""

@@ -205,8 +205,8 @@ def _name_damage(
         return
     more = f" (and {len(found) - SHOWN} more)" if len(found) > SHOWN else ""
     raise DataError(
-        f"the input cannot be read: {'; '.join(map(str, found[:SHOWN]))}{more}. Restore it, or fill "
-        "the rest with --skip-bad (in Python: skip_bad=True)"
+        f"the input cannot be read: {'; '.join(map(str, found[:SHOWN]))}{more}. Restore it, or "
+        "fill the rest with --skip-bad (in Python: skip_bad=True)"
     ) from error
 
 

@@ -102,7 +102,7 @@ def write_regions(
         done = ledger.done() & set(regions)
         if done:
             log.info("going on with %s: %d of %d regions are there", out, len(done), len(regions))
-        here = ready[moving].drop_vars([n for n in ready.coords if n not in moving])
+        here = _only(ready, moving)
         _write_all(here, along, regions, done, ledger, progress, explain)
         _consolidate(ledger.unfinished)
         ledger.finish()
@@ -192,10 +192,15 @@ def _begin(ready: xr.Dataset, moving: list[Any], ledger: Ledger, zarr_format: An
             ledger.unfinished, mode="w", zarr_format=zarr_format, consolidated=False, compute=False
         )
         if still:
-            part = ready[still].drop_vars([n for n in ready.coords if n not in still])
-            part.to_zarr(ledger.unfinished, mode="r+", consolidated=False, region={})
+            _only(ready, still).to_zarr(ledger.unfinished, mode="r+", consolidated=False, region={})
     files = [path for path in ledger.unfinished.rglob("*") if path.is_file()]
     sync([*files, *{path.parent for path in files}])
+
+
+def _only(ds: xr.Dataset, names: list[Any]) -> xr.Dataset:
+    """Some variables, without the coordinates that come with them."""
+    part = ds[names]
+    return part.drop_vars([n for n in part.coords if n not in names])
 
 
 def _sweep(ledger: Ledger) -> None:

@@ -1,9 +1,9 @@
 """Datasets into files: netCDF and zarr, never half written, never over the input.
 
-An output appears under its name only when it is whole: it is written inside a working
-folder beside it (:mod:`xdiffimpute.ledger`) and renamed. Whatever storage settings of the input still make sense for the
-output are kept; those that do not (chunks larger than a dimension, chunks that the dask blocks
-straddle, codecs of another format) are rebuilt.
+An output appears under its name only when it is whole: it is written inside a working folder
+beside it (:mod:`xdiffimpute.ledger`) and renamed. Whatever storage settings of the input still
+make sense for the output are kept; those that do not (chunks larger than a dimension, chunks that
+the dask blocks straddle, codecs of another format) are rebuilt.
 """
 
 from __future__ import annotations
