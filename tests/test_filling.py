@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from xdiffimpute import regions
 from xdiffimpute.cli import main
 from xdiffimpute.diffusion import DiffusionImputer
-from xdiffimpute.exceptions import DataError, OutputExistsError, StorageError
+from xdiffimpute.exceptions import OutputExistsError
 from xdiffimpute.ledger import Ledger
 from xdiffimpute.reconstruction import Filler
 
