@@ -7,9 +7,11 @@ how the data are chunked or on who computes it; randomness is seeded by place.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import dask
 import dask.array as da
@@ -21,7 +23,9 @@ from ._typing import FloatArray
 from .coordinates import Coordinates
 from .denoiser import Denoiser
 from .imputation import gaussian
+from .masks import MASKS
 from .partition import Partition
+from .planning import best_device
 from .progress import progress_bar
 from .samplers import Sampler
 from .sharing import as_one_task
@@ -75,6 +79,20 @@ class Filler:
     inflation: FloatArray
     density: float | None = None
     seed: int = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For the way to a worker: the network on the CPU, and no masks that nobody draws from."""
+        state = dict(self.__dict__)
+        if next(self.denoiser.parameters()).device.type != "cpu":
+            state["denoiser"] = copy.deepcopy(self.denoiser).cpu()
+        if not self.sampler.draws:
+            state["partition"] = Partition(MASKS.create("pixel"))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """On a worker: the network moves to its GPU, if it has one."""
+        self.__dict__.update(state)
+        self.denoiser.to(best_device())
 
     @property
     def frames(self) -> int:

@@ -93,7 +93,9 @@ def main() -> None:
     results: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for name, size in (("small", options.small), ("large", options.large)):
-            store, model, out = (Path(folder) / f"{name}.{e}" for e in ("zarr", "model", "out.zarr"))
+            store, model, out = (
+                Path(folder) / f"{name}.{e}" for e in ("zarr", "model", "out.zarr")
+            )
             frames = make_store(store, size, options.seed)
             print(f"{name}: {size:g} GB, {frames} frames", flush=True)
             told = (str(store), str(model))

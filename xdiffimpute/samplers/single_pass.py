@@ -24,6 +24,8 @@ __all__ = ["SinglePass"]
 class SinglePass(Sampler):
     """Condition on everything at once; deterministic."""
 
+    draws = False
+
     def __call__(
         self,
         denoiser: Estimator,
