@@ -23,6 +23,7 @@ from _report import arguments, save
 
 SIDE = 128
 CHUNK = 64
+ENDINGS = (".zarr", ".model", "-out.zarr")
 
 FIT = """
 import sys, xarray as xr, xdiffimpute
@@ -31,9 +32,16 @@ imputer = ds.impute.fit(max_time=float(sys.argv[3]), progress=False, seed=0)
 imputer.save(sys.argv[2])
 """
 FILL = """
-import sys, xarray as xr, xdiffimpute as xdi
+import _thread, sys, threading, xarray as xr, xdiffimpute as xdi
 ds = xr.open_zarr(sys.argv[1])
-ds.impute.fill_to(sys.argv[3], xdi.load(sys.argv[2]), sampler="single_pass", progress=False)
+if float(sys.argv[4]):
+    timer = threading.Timer(float(sys.argv[4]), _thread.interrupt_main)
+    timer.daemon = True
+    timer.start()
+try:
+    ds.impute.fill_to(sys.argv[3], xdi.load(sys.argv[2]), sampler="single_pass", progress=False)
+except KeyboardInterrupt:
+    pass
 """
 
 
@@ -84,6 +92,10 @@ def main() -> None:
     parser.add_argument("--small", type=float, default=1.0, help="GB of the small store")
     parser.add_argument("--large", type=float, default=8.0, help="GB of the large store")
     parser.add_argument("--seconds", type=float, default=60.0, help="training time")
+    parser.add_argument(
+        "--fill-seconds", type=float, default=0.0,
+        help="stop each fill then, as by hand; default: when it is whole",
+    )  # fmt: skip
     parser.add_argument("--limit", type=float, help="GB of address space that each step may take")
     parser.add_argument("--folder", type=Path, help="where to make the stores; default: temporary")
     options = parser.parse_args()
@@ -101,10 +113,11 @@ def main() -> None:
             told = (str(store), str(model))
             results[name] = {"GB": size, "fit": peak(FIT, *told, str(options.seconds))}
             print(f"  fit: peak {results[name]['fit']:.2f} GB", flush=True)
-            results[name]["fill"] = peak(FILL, *told, str(out))
+            results[name]["fill"] = peak(FILL, *told, str(out), str(options.fill_seconds))
             print(f"  fill: peak {results[name]['fill']:.2f} GB", flush=True)
             shutil.rmtree(store)
-            shutil.rmtree(out)
+            for folder_of_fill in Path(folder).glob(f"*{out.name}*"):
+                shutil.rmtree(folder_of_fill)
     ratios = {k: results["large"][k] / results["small"][k] for k in ("fit", "fill")}
     print("large over small:", json.dumps({k: round(v, 3) for k, v in ratios.items()}))
     save(options.json, "memory", options, {"peaks": results, "ratios": ratios})
