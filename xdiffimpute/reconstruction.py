@@ -29,7 +29,7 @@ from .planning import best_device
 from .progress import progress_bar
 from .samplers import Sampler
 from .sharing import as_one_task
-from .tiled import Tiled
+from .tiled import Tiled, cells_at_once
 from .tiling import ramp, starts
 from .transforms import Statistics
 from .validation import check_block
@@ -38,7 +38,6 @@ __all__ = ["Filler", "reconstruct", "segment_frames"]
 
 SEGMENT_BYTES = 32 * 2**20
 SEGMENT_FRAMES = 64
-CELLS_AT_ONCE = 400_000
 
 _ONE_AT_A_TIME = threading.Lock()  # a network uses all cores by itself; dask threads would fight
 
@@ -150,7 +149,8 @@ class Filler:
     ) -> Iterator[tuple[int, FloatArray, FloatArray]]:
         """First frame, mean and variance (T, C, H, W) of each window that touches the frames."""
         times = [t for t in self.windows() if t < stop and t + self.window > start]
-        size = max(1, CELLS_AT_ONCE // (self.window * int(np.prod(z.shape[1:]))))
+        cells = self.window * int(np.prod(z.shape[1:]))
+        size = max(1, cells_at_once(next(self.denoiser.parameters()).device) // cells)
         for k in range(0, len(times), size):
             group = times[k : k + size]
             mean, variance = self._predict(z, group, series, low)

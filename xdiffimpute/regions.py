@@ -31,7 +31,7 @@ __all__ = ["layout", "longest_chunk", "write_regions"]
 
 log = logging.getLogger("xdiffimpute")
 
-REGION_BYTES = 64 * 2**20
+REGION_BYTES = 32 * 2**20
 LEAST_BYTES = 8 * 2**20
 SHARE = 32  # of the free memory
 

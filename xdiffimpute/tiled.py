@@ -19,7 +19,7 @@ from .memory import free_memory
 from .schedule import Schedule
 from .tiling import ramp, starts
 
-__all__ = ["InSurroundings", "Tiled"]
+__all__ = ["InSurroundings", "Tiled", "cells_at_once"]
 
 CELLS_AT_ONCE = 400_000
 BYTES_A_CELL = 2_500  # of the network's layers, for a cell of a tile
@@ -93,7 +93,7 @@ class Tiled:
             weight[y[:, None], x[None, :]] += share
         jobs = [(n, y[:, None], x[None, :]) for n in range(len(x_t)) for y, x in places]
         cells = share.numel() * x_t.shape[1] * x_t.shape[2]
-        size = max(1, _cells_at_once(x_t.device) // cells)
+        size = max(1, cells_at_once(x_t.device) // cells)
         for k in range(0, len(jobs), size):
             group = jobs[k : k + size]
             cut = [
@@ -121,7 +121,16 @@ class Tiled:
         return [(y, x) for y in rows for x in columns], kernel
 
 
-def _cells_at_once(device: torch.device) -> int:
-    """Cells of tiles in a batch, as the free memory of a device allows."""
+def cells_at_once(device: torch.device) -> int:
+    """Cells that go through a network in a batch, as the free memory of a device allows.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Returns
+    -------
+    int
+    """
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
     return min(CELLS_AT_ONCE, int(free // (SHARE * BYTES_A_CELL)))
