@@ -19,6 +19,7 @@ from .exceptions import ImputeError, NotFittedError
 
 if TYPE_CHECKING:
     from .diffusion import DiffusionImputer
+    from .filling import Written
     from .imputer import Imputer
     from .partition import Partition
     from .plots import Plots
@@ -229,10 +230,7 @@ class _Impute(ABC, Generic[X]):
 
         if isinstance(chosen, Baseline):
             if sampler is not None or members is not None or seed is not None:
-                raise ImputeError(
-                    "sampler=, members= and seed= are for a fitted network, and "
-                    f"{chosen.name!r} is a baseline; leave them out"
-                )
+                raise _not_for_baselines(chosen.name)
             return self._back(chosen.fill(self._dataset(), where=where))
         return self._back(
             chosen.fill(
@@ -244,6 +242,84 @@ class _Impute(ABC, Generic[X]):
                 progress=progress,
             )
         )
+
+    def fill_to(
+        self,
+        out: str | os.PathLike[str],
+        imputer: Imputer | str | None = None,
+        *,
+        overwrite: bool = False,
+        restart: bool = False,
+        skip_bad: bool = False,
+        progress: bool = True,
+        sampler: str | Sampler | None = None,
+        members: int | None = None,
+        where: xr.DataArray | None = None,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Written:
+        """Fill the gaps into a zarr store, region by region; a fill that was cut off goes on.
+
+        The memory does not grow with the data. ``out`` gets its name when it is whole; until then
+        it lies in a hidden folder beside it, ``.OUT.partial``, from which the same call goes on,
+        with the same result as without the interruption. One process writes an output at a time.
+
+        Parameters
+        ----------
+        out : path
+            Ends in ``.zarr``, or in ``.nc``: netCDF is written whole, and does not go on.
+        imputer : DiffusionImputer, str, optional
+            As in :meth:`fill`.
+        overwrite : bool
+            Replace what has that name.
+        restart : bool
+            Discard what a fill that was cut off has written.
+        skip_bad : bool
+            Leave out chunks of the input that cannot be read, which are looked for first. They
+            stay missing, with the flag ``not_imputed``. Otherwise such a chunk is an error.
+        progress : bool
+            Show a bar.
+        sampler, members, where, seed
+            As in :meth:`fill`.
+        **options
+            For a baseline by name, as in :meth:`fill`.
+
+        Returns
+        -------
+        Written
+            Names of the variables, regions that were there already, chunks that were left out.
+
+        Raises
+        ------
+        OutputExistsError
+            If ``out`` exists, or is being written, or what was cut off was another fill.
+        DataError
+            If a chunk of the input cannot be read, or does not fit into memory.
+        StorageError
+            If the disk is full.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> field = xr.DataArray(np.ones((3, 4, 5)), dims=("time", "lat", "lon"), name="sst")
+        >>> ds = field.where(field.lat > 0).to_dataset()
+        >>> ds.impute.fill_to("filled.zarr", "nearest", progress=False).variables
+        ('sst', 'sst_imputation_flag')
+        """
+        from .baselines import Baseline
+        from .filling import fill_to
+
+        chosen = self._resolve(imputer, options)
+        asked: dict[str, Any] = {"where": where}
+        of_network: dict[str, Any] = {"sampler": sampler, "members": members, "seed": seed}
+        if not isinstance(chosen, Baseline):
+            asked |= of_network
+        elif any(value is not None for value in of_network.values()):
+            raise _not_for_baselines(chosen.name)
+        return fill_to(
+            self._dataset(), out, chosen, options=asked, overwrite=overwrite, restart=restart,
+            skip_bad=skip_bad, progress=progress,
+        )  # fmt: skip
 
     @called("ds.impute.score")
     def score(
@@ -407,6 +483,13 @@ class _Impute(ABC, Generic[X]):
                 "ds.impute.fill('biharmonic')"
             )
         return self._imputer
+
+
+def _not_for_baselines(name: str) -> ImputeError:
+    return ImputeError(
+        "sampler=, members= and seed= are for a fitted network, and "
+        f"{name!r} is a baseline; leave them out"
+    )
 
 
 @xr.register_dataset_accessor("impute")

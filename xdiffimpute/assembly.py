@@ -18,7 +18,7 @@ from ._typing import AnyArray, BoolArray
 from .exceptions import CompatibilityError
 from .fields import FieldSpec
 
-__all__ = ["FLAGS", "assemble"]
+__all__ = ["FLAGS", "assemble", "package_version"]
 
 log = logging.getLogger("xdiffimpute")
 
@@ -99,7 +99,7 @@ def assemble(
         new |= {name: out, **companions}
     result = ds.assign({name: field.variable for name, field in new.items()})
     result.attrs = dict(ds.attrs)
-    line = f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ} xdiffimpute {_version()}: gaps of "
+    line = f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ} xdiffimpute {package_version()}: gaps of "
     line += f"{', '.join(estimates)} filled by {method}"
     result.attrs["history"] = "\n".join(filter(None, [line, str(ds.attrs.get("history", ""))]))
     return result
@@ -242,7 +242,8 @@ def _finish(
     return field
 
 
-def _version() -> str:
+def package_version() -> str:
+    """As it is installed, for what is written into files."""
     try:
         return version("xdiffimpute")
     except PackageNotFoundError:

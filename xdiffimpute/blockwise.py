@@ -17,16 +17,16 @@ from typing import Any, Protocol, Self
 import dask.array as da
 import numpy as np
 import xarray as xr
-from dask.delayed import delayed
 
 from ._typing import BoolArray, FloatArray
 from .calendar import Clock
 from .exceptions import CompatibilityError
 from .fields import FieldSpec
 from .geometry import Geometry
+from .sharing import as_one_task, settled
 from .transforms import Statistics
 
-__all__ = ["Filler", "Fitted", "FrameMethod", "geometry_of", "run"]
+__all__ = ["Filler", "Fitted", "FrameMethod", "block_frames", "geometry_of", "run"]
 
 log = logging.getLogger("xdiffimpute")
 
@@ -176,7 +176,8 @@ class Fitted:
                 f"{self.spec.shape} cells, and these data are on another; fit it on these data, "
                 "or with statistics='variable'"
             )
-        return packed, self.spec.moved_to(ds), packed.notnull().any(("series", "time"))
+        domain = settled(packed.notnull().any(("series", "time")))
+        return packed, self.spec.moved_to(ds), domain
 
     def filler(self, spec: FieldSpec, clock: Clock, domain: BoolArray) -> Filler:
         """What fills the cells of ``domain`` at the times of a clock."""
@@ -198,6 +199,11 @@ def geometry_of(spec: FieldSpec, clock: Clock) -> Geometry:
     )  # fmt: skip
 
 
+def block_frames(shape: tuple[int, ...]) -> int:
+    """Frames of a packed array (S, N, C, H, W) that are filled at once."""
+    return int(np.clip(BLOCK_BYTES // (4 * int(np.prod(shape[2:]))), 1, BLOCK_FRAMES))
+
+
 def run(filler: Filler, packed: xr.DataArray) -> xr.DataArray:
     """Fill a packed array.
 
@@ -213,11 +219,11 @@ def run(filler: Filler, packed: xr.DataArray) -> xr.DataArray:
         Like ``packed``.
     """
     n_series, n_time, c, h, w = packed.shape
-    length = int(np.clip(BLOCK_BYTES // (4 * c * h * w), 1, BLOCK_FRAMES))
+    length = block_frames(packed.shape)
     spans = [(a, min(n_time, a + length)) for a in range(0, n_time, length)]
     if packed.chunks is None:
         return packed.copy(data=_run_now(filler, packed.values, spans))
-    handle = delayed(filler, pure=False)
+    handle = as_one_task(filler)
     series = []
     for s in range(n_series):
         parts = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,8 @@ import click
 
 import xdiffimpute
 
-from .cli_group import ImputeGroup, dask_bar, logging_to_stderr
+from .cli_fill import chosen_imputer, fill
+from .cli_group import ImputeGroup, logging_to_stderr
 from .cli_list import list_
 from .cli_options import (
     as_dims,
@@ -31,7 +31,7 @@ from .cli_options import (
     verbosity,
 )
 from .cli_recipes import fetch, run
-from .exceptions import CheckpointError, ImputeError, OutputExistsError, UnknownNameError
+from .exceptions import CheckpointError, OutputExistsError
 from .tabulation import as_dict, as_table
 
 if TYPE_CHECKING:
@@ -68,13 +68,13 @@ def main(ctx: click.Context) -> None:
 
     Results go to standard output; progress, the log and errors to standard error. Exit codes: 0
     done; 1 stopped, or a fault of the program; 2 something is wrong with the command or the data,
-    and the message says what to do; 130 and 143 a training was stopped by SIGINT or SIGTERM, and
-    its checkpoint is written.
+    and the message says what to do; 3 done but for chunks that --skip-bad left out; 130 and 143 a
+    training was stopped by SIGINT or SIGTERM, and its checkpoint is written.
     """
     logging_to_stderr(ctx)
 
 
-for command in (fetch, run, list_):
+for command in (fetch, fill, run, list_):
     main.add_command(command)
 
 
@@ -179,60 +179,6 @@ def fit(
 
 @main.command()
 @click.argument("source", metavar="IN", type=click.Path())
-@click.argument("out", metavar="OUT", type=click.Path())
-@click.option("--imputer", "chosen", metavar="MODEL|NAME", type=click.Path(), required=True,
-              help="A saved imputer, or a baseline: xdiffimpute list baselines.")  # fmt: skip
-@click.option("--members", type=click.IntRange(1), help="Contexts of the ensemble sampler.")
-@click.option("--sampler", metavar="NAME", help="See: xdiffimpute list samplers.")
-@axes_options
-@click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
-@chunks_option
-@json_option("Print the names of what was written as JSON.")
-@verbosity
-@click.pass_context
-def fill(
-    ctx: click.Context,
-    /,
-    source: str,
-    out: str,
-    chosen: str,
-    members: int | None,
-    sampler: str | None,
-    overwrite: bool,
-    chunks: Any,
-    as_json: bool,
-    **axes: Any,
-) -> None:
-    """Fill the gaps of IN and write OUT (.nc or .zarr).
-
-    OUT gets its name only when it is whole. IN may be what `fit` takes.
-
-    \b
-    Examples:
-      xdiffimpute fill sst.nc filled.zarr --imputer sst.imputer
-      xdiffimpute fill sst.nc filled.nc --imputer sst.imputer --members 20
-      xdiffimpute fill daily/ filled.nc --imputer telea --overwrite
-    """
-    from .sources import open_store
-    from .stores import check_output, write_store
-
-    check_output(out, source, overwrite=overwrite)
-    imputer, options = _imputer(chosen, axes)
-    ds = open_store(source, chunks=chunks)
-    filled = ds.impute.fill(
-        imputer, members=members, sampler=sampler, progress=not is_quiet(ctx), **options
-    )
-    with dask_bar(ctx):
-        write_store(filled, out, like=source)
-    log.info("wrote %s", out)
-    if as_json:
-        click.echo(
-            json.dumps({"out": out, "variables": list(map(str, filled.data_vars))}, indent=2)
-        )
-
-
-@main.command()
-@click.argument("source", metavar="IN", type=click.Path())
 @click.option("--imputer", "chosen", metavar="MODEL|NAME", type=click.Path(), required=True,
               help="A saved imputer, or a baseline by name.")  # fmt: skip
 @json_option("Print JSON instead of a table.")
@@ -258,37 +204,13 @@ def score(
         from .report import check_report
 
         check_report(html)
-    imputer, options = _imputer(chosen, axes)
+    imputer, options = chosen_imputer(chosen, axes)
     ds = open_store(source, chunks=chunks)
     if html is None:
         skill = ds.impute.score(imputer, **options)
     else:
         skill = _report(ds, imputer, options, html, source)
     click.echo(json.dumps(as_dict(skill), indent=2) if as_json else as_table(skill))
-
-
-def _imputer(chosen: str, axes: dict[str, Any]) -> tuple[Imputer | str, dict[str, Any]]:
-    """A saved imputer, or a baseline's name with the options that go with it."""
-    from .baselines import BASELINES
-
-    given = {name: value for name, value in axes.items() if value is not None}
-    if Path(chosen).exists():
-        if given:
-            raise ImputeError(
-                f"{chosen!r} is a saved imputer and knows its variables and axes; "
-                f"leave out {', '.join('--' + name for name in given)}"
-            )
-        return xdiffimpute.load(chosen), {}
-    if chosen in BASELINES:
-        return chosen, given
-    near = get_close_matches(chosen, BASELINES.names(), n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    if Path(chosen).suffix:
-        hint = " No such file."
-    raise UnknownNameError(
-        f"{chosen!r} is neither a saved imputer nor a baseline; "
-        f"there are {', '.join(BASELINES)}.{hint}"
-    )
 
 
 def _report(

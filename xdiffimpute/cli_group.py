@@ -93,18 +93,20 @@ def logging_to_stderr(ctx: click.Context) -> None:
 
 
 @contextmanager
-def dask_bar(ctx: click.Context) -> Iterator[None]:
+def dask_bar(ctx: click.Context, *, when: bool = True) -> Iterator[None]:
     """A progress bar of what dask computes, where somebody looks at standard error.
 
     Parameters
     ----------
     ctx : click.Context
+    when : bool
+        Whether there is anything to show.
 
     Yields
     ------
     None
     """
-    if is_quiet(ctx) or not sys.stderr.isatty():
+    if not when or is_quiet(ctx) or not sys.stderr.isatty():
         yield
         return
     from dask.diagnostics.progress import ProgressBar

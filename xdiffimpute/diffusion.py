@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from inspect import signature
@@ -18,22 +20,26 @@ from tqdm import tqdm
 from ._typing import BoolArray
 from .assembly import assemble
 from .card import card
+from .checkpoint import read
 from .coordinates import Coordinates
 from .exceptions import CompatibilityError, ImputeError, NotFittedError, OutputExistsError
 from .fields import FieldSpec
 from .fitted import Fitted
 from .fitting import fit_network
 from .imputer import Imputer
+from .job import digest
 from .methods import METHODS
 from .options import Options
 from .parallel import is_first, joined
 from .pool import POOL_BYTES
 from .quantities import dequantify, requantify
-from .reconstruction import Filler, reconstruct
+from .reconstruction import Filler, reconstruct, segment_frames
 from .residuals import Residuals
 from .resumption import Resumption
 from .samplers import SAMPLERS, Sampler
 from .scoring import compare, describe, skill_lines, skill_table
+from .sharing import settled
+from .tiling import Stretches
 from .validation import check_dataset, check_values
 from .withholding import withhold
 
@@ -195,12 +201,31 @@ class DiffusionImputer(Imputer):
         elif fitted.spec.same_grid(plain):
             domain = fitted.domain()
         else:
-            domain = packed.notnull().any(("series", "time"))
+            domain = settled(packed.notnull().any(("series", "time")))
         out = assemble(
             plain, fitted.spec, mean, domain=domain, standard_error=error,
             method=f"{self.name}, {fitted.method}, {name}", where=where,
         )  # fmt: skip
         return requantify(out, units)
+
+    def stretches(self, ds: xr.Dataset) -> Stretches:
+        """What is computed at once when a dataset is filled."""
+        fitted = self.fitted
+        plain, _ = dequantify(ds)
+        fitted.spec.check(plain)
+        packed = fitted.spec.pack(plain)
+        window = min(fitted.window, packed.sizes["time"])
+        return fitted.spec.stretches(packed, segment_frames(packed.shape, window))
+
+    def checksum(self) -> str:
+        """A line that is another for an imputer that fills otherwise."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "imputer")
+            self.fitted.save(path, {})
+            tensors, config = read(path)
+        names = sorted(tensors)
+        said = np.frombuffer(json.dumps([names, config], sort_keys=True).encode(), dtype=np.uint8)
+        return f"{self.name} {digest([said, *(tensors[name] for name in names)])}"
 
     def _spec_of(self, ds: xr.Dataset) -> FieldSpec:
         """The grid of other data of the same kind; the fitted one where they agree."""

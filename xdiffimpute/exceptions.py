@@ -18,6 +18,7 @@ __all__ = [
     "NotFittedError",
     "OutputExistsError",
     "RecipeError",
+    "StorageError",
     "TrainingInterrupted",
     "UnknownNameError",
 ]
@@ -54,6 +55,10 @@ class NotFittedError(ImputeError):
 
 class OutputExistsError(ImputeError):
     """An output store exists already and overwriting was not asked for."""
+
+
+class StorageError(ImputeError):
+    """An output could not be written whole: the disk is full."""
 
 
 class FetchError(ImputeError):

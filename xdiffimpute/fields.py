@@ -23,6 +23,7 @@ from .exceptions import AxesError, CompatibilityError
 from .grid import Grid, read_grid
 from .quantities import conversion
 from .selection import choose_variables, considered, refuse_two_grids, treat_extra
+from .tiling import Stretches
 
 __all__ = ["PACKED", "Channel", "FieldSpec", "VariableSpec"]
 
@@ -266,6 +267,27 @@ class FieldSpec:
                 name=spec.name,
             )
         return out
+
+    def stretches(self, packed: xr.DataArray, frames: int) -> Stretches:
+        """How a packed array is cut: along time, or along series where there are more of these.
+
+        Parameters
+        ----------
+        packed : DataArray, dims (series, time, channel, y, x)
+        frames : int
+            That are filled at once.
+
+        Returns
+        -------
+        Stretches
+        """
+        names = tuple(v.name for v in self.variables)
+        n_series, n_time = packed.shape[:2]
+        if self.axes.time is not None and (n_time > frames or n_series == 1):
+            return Stretches(names, self.axes.time, frames)
+        if self.series_dims:
+            return Stretches(names, self.series_dims[0], 1)
+        return Stretches(names, self.axes.time, frames)
 
     def clock(self, ds: xr.Dataset) -> Clock:
         """The times of the frames."""

@@ -7,6 +7,8 @@ from typing import ClassVar, Self
 
 import xarray as xr
 
+from .tiling import Stretches
+
 __all__ = ["Imputer"]
 
 
@@ -35,3 +37,11 @@ class Imputer(ABC):
     @abstractmethod
     def fill(self, ds: xr.Dataset, *, where: xr.DataArray | None = None) -> xr.Dataset:
         """Fill the gaps; observed cells are returned bit for bit."""
+
+    @abstractmethod
+    def stretches(self, ds: xr.Dataset) -> Stretches:
+        """What is computed at once when a dataset is filled; nothing is computed here."""
+
+    @abstractmethod
+    def checksum(self) -> str:
+        """A line that is another for an imputer that fills otherwise."""

@@ -8,15 +8,19 @@ from dataclasses import dataclass
 import torch
 
 from .exceptions import ImputeError
+from .memory import free_memory
 from .parallel import local_device
 from .tiling import default_window
 
-__all__ = ["Plan", "has_bfloat16", "plan"]
+__all__ = ["Plan", "best_device", "has_bfloat16", "plan"]
 
 log = logging.getLogger("xdiffimpute")
 
 WHOLE_FIELD = 128 * 128
 TILE = 64
+LEAST_TILE = 16
+BYTES_A_CELL = 13_000  # of the layers of a network in training, for a cell of a window
+SHARE = 2  # of the free memory
 CELLS_A_STEP = {"cpu": 40_000, "cuda": 1_000_000}
 
 
@@ -35,6 +39,11 @@ def _check_device(device: str | None) -> None:
         raise ImputeError(
             f"device={device!r} is not a device; there are {valid}, or leave it out"
         ) from error
+
+
+def best_device() -> torch.device:
+    """A GPU if torch finds one here, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -57,6 +66,17 @@ class Plan:
     batch: int
     size: str
     device: torch.device
+
+
+def _affordable(tile: int, shape: tuple[int, int], layers: int) -> int:
+    """A tile, halved until a training step with two of them has room in the free memory."""
+    free = free_memory()
+    while tile > LEAST_TILE:
+        cells = layers * min(tile, shape[0]) * min(tile, shape[1])
+        if 2 * cells * BYTES_A_CELL * SHARE <= free:
+            return tile
+        tile = max(LEAST_TILE, tile // 2)
+    return tile
 
 
 def plan(
@@ -99,13 +119,13 @@ def plan(
             )
     _check_device(device)
     device = local_device(device)
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = best_device() if device is None else torch.device(device)
     if window is None:
         window = default_window(frames)
     window = max(1, min(window, frames))
     h, w = shape
     if tile is None:
-        tile = max(h, w) if h * w <= WHOLE_FIELD else TILE
+        tile = _affordable(max(h, w) if h * w <= WHOLE_FIELD else TILE, shape, window * channels)
     pieces = (min(tile, h), min(tile, w))
     if size == "auto":
         size = "small" if place.type == "cpu" else "medium"

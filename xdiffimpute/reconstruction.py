@@ -7,9 +7,11 @@ how the data are chunked or on who computes it; randomness is seeded by place.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import dask
 import dask.array as da
@@ -21,19 +23,21 @@ from ._typing import FloatArray
 from .coordinates import Coordinates
 from .denoiser import Denoiser
 from .imputation import gaussian
+from .masks import MASKS
 from .partition import Partition
+from .planning import best_device
 from .progress import progress_bar
 from .samplers import Sampler
-from .tiled import Tiled
+from .sharing import as_one_task
+from .tiled import Tiled, cells_at_once
 from .tiling import ramp, starts
 from .transforms import Statistics
 from .validation import check_block
 
-__all__ = ["Filler", "reconstruct"]
+__all__ = ["Filler", "reconstruct", "segment_frames"]
 
 SEGMENT_BYTES = 32 * 2**20
 SEGMENT_FRAMES = 64
-CELLS_AT_ONCE = 400_000
 
 _ONE_AT_A_TIME = threading.Lock()  # a network uses all cores by itself; dask threads would fight
 
@@ -74,6 +78,20 @@ class Filler:
     inflation: FloatArray
     density: float | None = None
     seed: int = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For the way to a worker: the network on the CPU, and no masks that nobody draws from."""
+        state = dict(self.__dict__)
+        if next(self.denoiser.parameters()).device.type != "cpu":
+            state["denoiser"] = copy.deepcopy(self.denoiser).cpu()
+        if not self.sampler.draws:
+            state["partition"] = Partition(MASKS.create("pixel"))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """On a worker: the network moves to its GPU, if it has one."""
+        self.__dict__.update(state)
+        self.denoiser.to(best_device())
 
     @property
     def frames(self) -> int:
@@ -131,7 +149,8 @@ class Filler:
     ) -> Iterator[tuple[int, FloatArray, FloatArray]]:
         """First frame, mean and variance (T, C, H, W) of each window that touches the frames."""
         times = [t for t in self.windows() if t < stop and t + self.window > start]
-        size = max(1, CELLS_AT_ONCE // (self.window * int(np.prod(z.shape[1:]))))
+        cells = self.window * int(np.prod(z.shape[1:]))
+        size = max(1, cells_at_once(next(self.denoiser.parameters()).device) // cells)
         for k in range(0, len(times), size):
             group = times[k : k + size]
             mean, variance = self._predict(z, group, series, low)
@@ -171,6 +190,12 @@ class Filler:
         return mean, variance
 
 
+def segment_frames(shape: tuple[int, ...], window: int) -> int:
+    """Frames of a packed array (S, N, C, H, W) that are filled at once."""
+    frame = 4 * int(np.prod(shape[2:]))
+    return min(shape[1], max(window, min(SEGMENT_FRAMES, SEGMENT_BYTES // frame)))
+
+
 def reconstruct(
     filler: Filler, packed: xr.DataArray, *, progress: bool = False
 ) -> tuple[xr.DataArray, xr.DataArray]:
@@ -191,7 +216,7 @@ def reconstruct(
     """
     packed = packed.transpose("series", "time", "channel", "y", "x")
     n_series, n_time, c, h, w = packed.shape
-    length = min(n_time, max(filler.window, min(SEGMENT_FRAMES, SEGMENT_BYTES // (4 * c * h * w))))
+    length = segment_frames(packed.shape, filler.window)
     edges = [*range(0, n_time, length), n_time]
     spans = list(zip(edges[:-1], edges[1:], strict=True))
     if packed.chunks is None:
@@ -201,7 +226,7 @@ def reconstruct(
             low, high = filler.segment(a, b)
             out[:, s, a:b] = filler(packed.values[s, low:high], s, a, b)
         return packed.copy(data=out[0]), packed.copy(data=out[1])
-    handle = dask.delayed(filler, pure=False)
+    handle = as_one_task(filler)
     series = []
     for s in range(n_series):
         parts = []

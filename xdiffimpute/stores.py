@@ -1,29 +1,39 @@
 """Datasets into files: netCDF and zarr, never half written, never over the input.
 
-An output appears under its name only when it is whole: it is written inside a temporary
-folder beside it and renamed. Whatever storage settings of the input still make sense for the
-output are kept; those that do not (chunks larger than a dimension, chunks that the dask blocks
-straddle, codecs of another format) are rebuilt.
+An output appears under its name only when it is whole: it is written inside a working folder
+beside it (:mod:`xdiffimpute.ledger`) and renamed. Whatever storage settings of the input still
+make sense for the output are kept; those that do not (chunks larger than a dimension, chunks that
+the dask blocks straddle, codecs of another format) are rebuilt.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
-from .exceptions import DataError, OutputExistsError
+from .exceptions import DataError, ImputeError, OutputExistsError, StorageError
+from .ledger import Ledger, sync
+from .memory import readable
 from .sources import sources_of, zarr_format
 
-__all__ = ["check_output", "write_store"]
+__all__ = [
+    "check_output",
+    "for_zarr",
+    "format_like",
+    "is_full",
+    "quiet_metadata",
+    "space_said",
+    "write_store",
+]
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +41,19 @@ _PACKING_KEYS = ("dtype", "scale_factor", "add_offset", "_FillValue", "missing_v
 _CF_KEYS = (*_PACKING_KEYS, "units", "calendar", "coordinates", "grid_mapping", "bounds")
 _CODEC_KEYS = ("compressors", "filters", "serializer")
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LITTLE = 256 * 1024
 
-def check_output(out: str, location: str, *, overwrite: bool) -> None:
+
+def check_output(out: str, location: str | None, *, overwrite: bool) -> None:
     """Refuse an output that cannot or should not be written, before any work is done.
 
     Parameters
     ----------
     out : str
         Path of the output, ending in ``.nc`` or ``.zarr``.
-    location : str
-        Where the input comes from.
+    location : str or None
+        Where the input comes from, if from files.
     overwrite : bool
 
     Raises
@@ -58,7 +71,7 @@ def check_output(out: str, location: str, *, overwrite: bool) -> None:
             f"the folder of {out!r} does not exist; make it with: mkdir -p {path.parent}"
         )
     target = path.resolve()
-    for source in sources_of(location):
+    for source in () if location is None else sources_of(location):
         known = Path(source).resolve()
         if target == known or known in target.parents or target in known.parents:
             raise OutputExistsError(
@@ -67,7 +80,8 @@ def check_output(out: str, location: str, *, overwrite: bool) -> None:
             )
     if path.exists() and not overwrite:
         raise OutputExistsError(
-            f"{out!r} exists already; give another path, or allow it with --overwrite"
+            f"{out!r} exists already; give another path, or allow it with --overwrite (in Python: "
+            "overwrite=True)"
         )
 
 
@@ -82,6 +96,13 @@ def write_store(ds: xr.Dataset, out: str, *, like: str | None = None) -> None:
     like : str, optional
         Where the input came from, if from a store; a zarr store passes its format and codecs on.
 
+    Raises
+    ------
+    OutputExistsError
+        If another process is writing the same output.
+    StorageError
+        If the disk is full.
+
     Examples
     --------
     >>> import xdiffimpute as xdi
@@ -90,36 +111,87 @@ def write_store(ds: xr.Dataset, out: str, *, like: str | None = None) -> None:
     ...     xr.open_zarr(folder + "/sst.zarr")["sst"].shape
     (20, 12, 16)
     """
-    path = Path(out).absolute()
-    with _replacing(path) as temporary:
-        if path.suffix == ".nc":
-            _for_netcdf(ds).to_netcdf(temporary, engine="netcdf4")
-            return
-        source_format = None if like is None else zarr_format(sources_of(like)[0])
-        ready = _for_zarr(ds, keep_codecs=source_format is not None)
-        with warnings.catch_warnings():
-            # xarray asks for consolidated metadata; zarr notes that format 3 has yet to adopt it.
-            warnings.filterwarnings("ignore", "Consolidated metadata")
-            ready.to_zarr(temporary, mode="w", zarr_format=source_format or 3, consolidated=True)
+    ledger = Ledger(Path(out))
+    with ledger.held(), space_said(ledger.path):
+        ledger.clear()
+        try:
+            if ledger.path.suffix == ".nc":
+                _for_netcdf(ds).to_netcdf(ledger.unfinished, engine="netcdf4")
+                sync([ledger.unfinished])
+            else:
+                source_format = format_like(like)
+                ready = for_zarr(ds, keep_codecs=source_format is not None)
+                with quiet_metadata():
+                    ready.to_zarr(
+                        ledger.unfinished, mode="w", zarr_format=source_format or 3,
+                        consolidated=True,
+                    )  # fmt: skip
+            ledger.finish()
+        finally:
+            shutil.rmtree(ledger.folder, ignore_errors=True)
+
+
+def format_like(like: str | None) -> Literal[2, 3] | None:
+    """Format of the zarr store that an input came from; None if it came from elsewhere."""
+    return None if like is None else zarr_format(sources_of(like)[0])
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of ``path`` if the block succeeds."""
-    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial"))
+def quiet_metadata() -> Iterator[None]:
+    """Without zarr's note that format 3 has yet to adopt consolidated metadata."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Consolidated metadata")
+        yield
+
+
+@contextmanager
+def space_said(path: Path, kept: str = "nothing is left of it") -> Iterator[None]:
+    """Turn the many errors of a full disk into one that says so.
+
+    Parameters
+    ----------
+    path : Path
+        Of the output.
+    kept : str
+        What becomes of what was written.
+
+    Raises
+    ------
+    StorageError
+        If the block fails because there is no room.
+    """
     try:
-        new, old = folder / path.name, folder / "replaced"
-        yield new
-        if path.is_dir():
-            path.rename(old)
-        try:
-            new.replace(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, ImputeError) or not is_full(error, path.parent):
             raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        free = shutil.disk_usage(path.parent).free
+        raise StorageError(
+            f"the disk is full: {str(path)!r} could not be written whole, and {kept}; "
+            f"{readable(free)} are free in {str(path.parent)!r}. Free some space and type the "
+            "same again, or write to another disk"
+        ) from error
+
+
+def is_full(error: BaseException | None, folder: Path) -> bool:
+    """Whether an error, or one that it came from, is that of a full disk.
+
+    Parameters
+    ----------
+    error : exception
+    folder : Path
+        That was written to.
+
+    Returns
+    -------
+    bool
+    """
+    hidden = isinstance(error, OSError | RuntimeError)  # HDF5 does not say what went wrong
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            return True
+        error = error.__cause__ or error.__context__
+    return hidden and shutil.disk_usage(folder).free < LITTLE
 
 
 def _for_netcdf(ds: xr.Dataset) -> xr.Dataset:
@@ -132,7 +204,23 @@ def _for_netcdf(ds: xr.Dataset) -> xr.Dataset:
     return ds
 
 
-def _for_zarr(ds: xr.Dataset, *, keep_codecs: bool) -> xr.Dataset:
+def for_zarr(
+    ds: xr.Dataset, *, keep_codecs: bool, most: Mapping[Any, int] | None = None
+) -> xr.Dataset:
+    """A dataset with the encoding, and in the blocks, in which it can be written as zarr.
+
+    Parameters
+    ----------
+    ds : Dataset
+    keep_codecs : bool
+        Whether the chunks and codecs of its encoding are those of a zarr store.
+    most : mapping of dim to int, optional
+        Longest chunks along dims; longer ones of the input are not kept.
+
+    Returns
+    -------
+    Dataset
+    """
     keep = _CF_KEYS + (_CODEC_KEYS if keep_codecs else ())
     encodings, aligned = {}, {}
     for name, variable in ds.variables.items():
@@ -140,7 +228,7 @@ def _for_zarr(ds: xr.Dataset, *, keep_codecs: bool) -> xr.Dataset:
         encodings[name] = {key: before[key] for key in keep if key in before}
         _tidy(str(name), encodings[name])
         if variable.chunks is not None:
-            layout = _layout(before if keep_codecs else {}, variable)
+            layout = _layout(before if keep_codecs else {}, variable, most or {})
             encodings[name] |= layout
             unit = layout.get("shards", layout["chunks"])
             aligned[name] = variable.chunk(_aligned(variable, unit))
@@ -150,15 +238,19 @@ def _for_zarr(ds: xr.Dataset, *, keep_codecs: bool) -> xr.Dataset:
     return ds
 
 
-def _layout(encoding: Mapping[str, Any], variable: xr.Variable) -> dict[str, tuple[int, ...]]:
+def _layout(
+    encoding: Mapping[str, Any], variable: xr.Variable, most: Mapping[Any, int]
+) -> dict[str, tuple[int, ...]]:
     """Chunks (and shards) for a zarr array: the input's where they fit, else the blocks'."""
     chunks, shards = encoding.get("chunks"), encoding.get("shards")
+    longest = [min(n, most.get(d, n)) for d, n in variable.sizes.items()]
     if chunks is not None and len(chunks) == variable.ndim:
-        fits = all(c <= n for c, n in zip(shards or chunks, variable.shape, strict=True))
+        fits = all(c <= n for c, n in zip(shards or chunks, longest, strict=True))
         if fits:
             kept = {"chunks": tuple(chunks)}
             return kept | ({"shards": tuple(shards)} if shards else {})
-    return {"chunks": tuple(max(blocks) for blocks in variable.chunks or ())}
+    blocks = (max(blocks) for blocks in variable.chunks or ())
+    return {"chunks": tuple(min(b, n) for b, n in zip(blocks, longest, strict=True))}
 
 
 def _aligned(variable: xr.Variable, unit: tuple[int, ...]) -> dict[Any, int]:

@@ -15,12 +15,15 @@ from torch import Tensor
 from ._typing import FloatArray, IntArray
 from .denoiser import Denoiser
 from .estimator import Prediction
+from .memory import free_memory
 from .schedule import Schedule
 from .tiling import ramp, starts
 
-__all__ = ["InSurroundings", "Tiled"]
+__all__ = ["InSurroundings", "Tiled", "cells_at_once"]
 
 CELLS_AT_ONCE = 400_000
+BYTES_A_CELL = 2_500  # of the network's layers, for a cell of a tile
+SHARE = 4  # of the free memory
 
 
 class InSurroundings:
@@ -53,7 +56,8 @@ class Tiled:
     """Estimates of whole fields, blended from overlapping tiles.
 
     The first guesses are made once for the whole field; the network works on tiles of the
-    size it was trained on, a third of which overlaps the next.
+    size it was trained on, a third of which overlaps the next; as many tiles at a time as memory
+    has room for.
 
     Parameters
     ----------
@@ -88,7 +92,8 @@ class Tiled:
         for y, x in places:
             weight[y[:, None], x[None, :]] += share
         jobs = [(n, y[:, None], x[None, :]) for n in range(len(x_t)) for y, x in places]
-        size = max(1, CELLS_AT_ONCE // (share.numel() * x_t.shape[1] * x_t.shape[2]))
+        cells = share.numel() * x_t.shape[1] * x_t.shape[2]
+        size = max(1, cells_at_once(x_t.device) // cells)
         for k in range(0, len(jobs), size):
             group = jobs[k : k + size]
             cut = [
@@ -114,3 +119,18 @@ class Tiled:
             ramp(th, th // 3 if th < h else 0), ramp(tw, tw // 3 if tw < w else 0)
         )
         return [(y, x) for y in rows for x in columns], kernel
+
+
+def cells_at_once(device: torch.device) -> int:
+    """Cells that go through a network in a batch, as the free memory of a device allows.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Returns
+    -------
+    int
+    """
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    return min(CELLS_AT_ONCE, int(free // (SHARE * BYTES_A_CELL)))

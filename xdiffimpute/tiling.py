@@ -6,14 +6,24 @@ the same whatever the chunks and the number of workers.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ._typing import FloatArray, IntArray
 
-__all__ = ["MARGIN", "default_window", "ramp", "starts", "surroundings"]
+__all__ = ["MARGIN", "Stretches", "default_window", "ramp", "starts", "surroundings"]
 
 MARGIN = 32
 """Cells around a tile from which the first guesses are made in training."""
+
+
+class Stretches(NamedTuple):
+    """How a fill is computed: of these variables, along this dim, so many positions at once."""
+
+    variables: tuple[str, ...]
+    along: str | None
+    frames: int
 
 
 def default_window(frames: int) -> int:

@@ -8,6 +8,7 @@ observations, lazy blocks whose result does not depend on the chunks, and CF met
 from __future__ import annotations
 
 import copy
+import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
@@ -17,13 +18,14 @@ import xarray as xr
 
 from .._typing import BoolArray, FloatArray
 from ..assembly import assemble
-from ..blockwise import Fitted, geometry_of, run
+from ..blockwise import Fitted, block_frames, geometry_of, run
 from ..calendar import Clock
 from ..exceptions import ImputeError, NotFittedError
 from ..fields import FieldSpec
 from ..geometry import Geometry
 from ..imputer import Imputer
 from ..quantities import dequantify, requantify
+from ..tiling import Stretches
 from ..trials import make_trials
 from ..tuning import Tuner, check_setting
 from ..validation import check_dataset, check_values
@@ -226,6 +228,29 @@ class Baseline(Imputer):
             method=self.name, where=where,
         )  # fmt: skip
         return requantify(out, units)
+
+    def stretches(self, ds: xr.Dataset) -> Stretches:
+        """What is computed at once when a dataset is filled."""
+        plain, _ = dequantify(ds)
+        spec = FieldSpec.from_dataset(plain, **self.layout)
+        if self._fitted is not None:
+            spec = self._fitted.spec
+            spec.check(plain)
+        packed = spec.pack(plain)
+        return spec.stretches(packed, block_frames(packed.shape))
+
+    def checksum(self) -> str:
+        """A line that is another for a baseline that fills otherwise."""
+        said = [self.name, self.layout, self.statistics, self.seed, sorted(self.given.items())]
+        line = " ".join(map(str, said))
+        if self._fitted is None:
+            return line
+        arrays, small = self._fitted.statistics.to_arrays()
+        tuned = [small, [dict(method.settings) for method in self._fitted.methods]]
+        digest = hashlib.sha256(repr(tuned).encode())
+        for name in sorted(arrays):
+            digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+        return f"{line} {digest.hexdigest()[:16]}"
 
     def _tune(
         self,

@@ -22,6 +22,8 @@ class Sampler(ABC):
     ----------
     in_place : bool
         Whether estimates are put back among the values, and must cover the same cells.
+    draws : bool
+        Whether contexts are drawn, as the partition says.
 
     Examples
     --------
@@ -33,6 +35,7 @@ class Sampler(ABC):
     """
 
     in_place: ClassVar[bool] = False
+    draws: ClassVar[bool] = True
 
     @abstractmethod
     def __call__(

@@ -37,6 +37,8 @@ class SinglePass(Sampler):
     (torch.Size([1, 1, 1, 8, 8]), True)
     """
 
+    draws = False
+
     def __call__(
         self,
         denoiser: Estimator,

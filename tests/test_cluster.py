@@ -1,0 +1,129 @@
+"""A fill on a cluster of dask.distributed: what travels, where it runs, and workers that die."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+import time
+from pathlib import Path
+
+import cloudpickle
+import dask
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from xdiffimpute.diffusion import DiffusionImputer
+from xdiffimpute.ledger import Ledger
+from xdiffimpute.reconstruction import Filler
+from xdiffimpute.sharing import as_one_task, in_stretches
+
+CLUSTER = {
+    "n_workers": 2,
+    "threads_per_worker": 1,
+    "processes": True,
+    "dashboard_address": ":0",  # any free port
+}
+
+
+def make(frames: int = 48) -> xr.Dataset:
+    rng = np.random.default_rng(0)
+    t, y, x = np.ogrid[:frames, :8, :10]
+    values = 15 + np.sin(0.4 * y + 0.2 * t) + np.cos(0.5 * x - 0.1 * t)
+    values = np.where(rng.random(values.shape) < 0.3, np.nan, values).astype("float32")
+    coords = {"lat": np.linspace(30, 37, 8), "lon": np.linspace(0, 9, 10)}
+    return xr.Dataset({"sst": (("time", "lat", "lon"), values, {"units": "degC"})}, coords)
+
+
+@pytest.fixture(scope="module")
+def imputer() -> DiffusionImputer:
+    options = {"method": "paper", "partition": "pixel", "statistics": "variable", "window": 3}
+    quick = DiffusionImputer(steps=1, summary=False, progress=False, **options)
+    return quick.fit(make())
+
+
+def filler_of(imputer: DiffusionImputer, sampler: str = "single_pass") -> Filler:
+    name, run = imputer._sampler(sampler, None)
+    return imputer._filler(make(), imputer.fitted.spec, name, run, 0)
+
+
+def test_the_network_is_in_the_graph_once(
+    imputer: DiffusionImputer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xdiffimpute.reconstruction.SEGMENT_FRAMES", 3)
+    one = len(cloudpickle.dumps(filler_of(imputer)))
+    filled = imputer.fill(make().chunk(time=12), sampler="single_pass")
+    assert len(filled["sst"].data.dask) > 16
+    assert len(cloudpickle.dumps(filled["sst"].data.dask)) < 1.5 * one
+
+
+def test_the_network_moves_to_where_it_arrives(
+    imputer: DiffusionImputer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filler = filler_of(imputer)
+    assert pickle.loads(pickle.dumps(filler)).denoiser.prior.device.type == "cpu"  # noqa: S301
+    monkeypatch.setattr("xdiffimpute.reconstruction.best_device", lambda: torch.device("meta"))
+    moved = pickle.loads(pickle.dumps(filler))  # noqa: S301
+    assert moved.denoiser.prior.device.type == "meta"
+    assert filler.denoiser.prior.device.type == "cpu"
+
+
+def test_masks_travel_only_where_contexts_are_drawn(imputer: DiffusionImputer) -> None:
+    for sampler, kept in (("single_pass", False), ("ensemble", True)):
+        filler = filler_of(imputer, sampler)
+        filler.seed = 5
+        moved = pickle.loads(pickle.dumps(filler))  # noqa: S301
+        assert (moved.partition is not None) and moved.seed == 5
+        assert (moved.partition.ratio == filler.partition.ratio) or not kept
+
+
+def test_shared_on_a_cluster_a_graph_does_not_carry_it() -> None:
+    from distributed import Client, LocalCluster
+
+    payload = np.zeros(1_000_000)
+    with LocalCluster(**CLUSTER | {"processes": False}) as cluster, Client(cluster):
+        outside = as_one_task(payload)
+        with in_stretches():
+            inside = as_one_task(payload)
+            with dask.config.set(scheduler="threads"):
+                elsewhere = as_one_task(payload)
+        sizes = [len(cloudpickle.dumps(dict(x.dask))) for x in (outside, inside, elsewhere)]
+        assert sizes[0] > 8_000_000 > 10_000 > sizes[1]
+        assert sizes[2] > 8_000_000
+        assert inside.sum().compute() == 0.0
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_in_mid_fill(
+    imputer: DiffusionImputer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the first region; the other goes on, and a new one takes its place."""
+    from distributed import Client, LocalCluster
+
+    monkeypatch.setattr("xdiffimpute.regions.REGION_BYTES", 4 * 80 * 9)
+    monkeypatch.setattr("xdiffimpute.reconstruction.SEGMENT_FRAMES", 4)
+    make().chunk(time=4).to_zarr(tmp_path / "in.zarr", consolidated=False)
+    ds = xr.open_zarr(tmp_path / "in.zarr", consolidated=False)
+    expected = imputer.fill(make(), sampler="single_pass")
+    out = tmp_path / "out.zarr"
+    killed = []
+    with LocalCluster(**CLUSTER, silence_logs=50) as cluster, Client(cluster) as client:
+        victims = list(client.run(os.getpid).values())
+
+        def kill() -> None:
+            while not Ledger(out).done():
+                time.sleep(0.01)
+            os.kill(victims[0], signal.SIGKILL)
+            killed.append(victims[0])
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        ds.impute.fill_to(out, imputer, sampler="single_pass", progress=False)
+        killer.join()
+    assert killed
+    found = xr.load_dataset(out, engine="zarr")
+    for name in expected.data_vars:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5)

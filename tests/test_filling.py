@@ -1,0 +1,481 @@
+"""A fill into a store: cut off and gone on with, and everything that can go wrong on the way."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from click.testing import CliRunner, Result
+
+from xdiffimpute import regions
+from xdiffimpute.cli import main
+from xdiffimpute.diffusion import DiffusionImputer
+from xdiffimpute.exceptions import OutputExistsError
+from xdiffimpute.ledger import Ledger
+from xdiffimpute.reconstruction import Filler
+
+FRAMES = 48
+BYTES = 8 * 80 * (8 + 4 + 1)  # eight frames of values, errors and flags
+
+
+def make(frames: int = FRAMES) -> xr.Dataset:
+    rng = np.random.default_rng(0)
+    t, y, x = np.ogrid[:frames, :8, :10]
+    values = 15 + np.sin(0.4 * y + 0.2 * t) + np.cos(0.5 * x - 0.1 * t)
+    values = np.where(rng.random(values.shape) < 0.3, np.nan, values).astype("float32")
+    ds = xr.Dataset(
+        {"sst": (("time", "lat", "lon"), values, {"units": "degC"})},
+        {
+            "time": pd.date_range("2001-01-01", periods=frames),
+            "lat": np.linspace(30, 37, 8),
+            "lon": np.linspace(0, 9, 10),
+            "mask": (("lat", "lon"), np.ones((8, 10), dtype="int8")),
+        },
+    )
+    return ds.chunk(time=4)
+
+
+@pytest.fixture(autouse=True)
+def quiet_after() -> Iterator[None]:
+    yield
+    logging.getLogger("xdiffimpute").setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def small_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six regions of eight frames, filled four at a time."""
+    monkeypatch.setattr(regions, "REGION_BYTES", BYTES)
+    monkeypatch.setattr("xdiffimpute.reconstruction.SEGMENT_FRAMES", 4)
+
+
+@pytest.fixture(scope="module")
+def master(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("master") / "in.zarr"
+    packing = {"dtype": "int16", "scale_factor": 0.001, "add_offset": 15.0, "_FillValue": -32768}
+    encoding = {"sst": packing | {"chunks": (4, 8, 10)}}
+    make().to_zarr(path, zarr_format=3, consolidated=False, encoding=encoding)
+    return path
+
+
+@pytest.fixture
+def source(master: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(master, tmp_path / "in.zarr"))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "sst.imputer"
+    options = {"method": "paper", "partition": "pixel", "statistics": "variable", "window": 3}
+    quick = DiffusionImputer(steps=1, summary=False, progress=False, **options)
+    quick.fit(make().load()).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(master: Path, model: Path) -> xr.Dataset:
+    """An undisturbed fill, in regions of its own."""
+    out = model.parent / "undisturbed.zarr"
+    run(*asked(master, out, model))
+    return xr.load_dataset(out, engine="zarr")
+
+
+@pytest.fixture
+def undisturbed(whole: xr.Dataset) -> xr.Dataset:
+    return whole.copy()
+
+
+def asked(source: Path, out: Path, model: Path | str) -> list[str]:
+    """The command; a network by a single pass."""
+    command = ["fill", str(source), str(out), "--imputer", str(model)]
+    return [*command, "--sampler", "single_pass"] if isinstance(model, Path) else command
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exit_code == code, result.output + repr(result.exception)
+    return result
+
+
+def same(out: Path, other: xr.Dataset) -> None:
+    """The same in all but the hour that history tells; and nothing is left beside it."""
+    found = xr.load_dataset(out, engine="zarr")
+    for ds in (found, other):
+        ds.attrs.pop("history", None)
+    xr.testing.assert_identical(found, other)
+    assert {p.name for p in out.parent.iterdir()} <= {
+        "in.zarr", "single.zarr", out.name
+    }  # fmt: skip
+
+
+def stopped(monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException) -> None:
+    """The network fails after so many segments."""
+    usual, count = Filler.__call__, [0]
+
+    def fails(self: Filler, *arguments: object) -> np.ndarray:
+        count[0] += 1
+        if count[0] > after:
+            raise error
+        return usual(self, *arguments)
+
+    monkeypatch.setattr(Filler, "__call__", fails)
+
+
+def test_regions_end_where_chunks_and_segments_do(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ds = xr.open_zarr(source, consolidated=False)
+    ready = regions.for_zarr(ds, keep_codecs=True)
+    assert regions.layout(ready, "time", 4)[:2] == [(0, 12), (12, 24)]
+    assert regions.layout(ready, "time", 6)[:2] == [(0, 12), (12, 24)]
+    assert regions.layout(ready, "time", 9)[:2] == [(0, 12), (12, 24)]
+    monkeypatch.setattr(regions, "REGION_BYTES", 3 * BYTES)
+    assert regions.layout(ready, "time", 9)[:2] == [(0, 36), (36, 48)]
+
+
+def test_a_store_is_written_in_regions_and_equals_the_fill(
+    source: Path, model: Path, tmp_path: Path, undisturbed: xr.Dataset
+) -> None:
+    import xdiffimpute as xdi
+
+    ds = xr.open_zarr(source, consolidated=False)
+    imputer = xdi.load(model)
+    options = {"sampler": "single_pass", "progress": False}
+    done = ds.impute.fill_to(tmp_path / "out.zarr", imputer, **options)
+    assert done.kept == 0 and "sst_standard_error" in done.variables
+    same(tmp_path / "out.zarr", undisturbed)
+    whole = ds.impute.fill(imputer, **options).load()
+    back = xr.load_dataset(tmp_path / "out.zarr", engine="zarr")
+    np.testing.assert_allclose(back["sst"], whole["sst"], atol=0.0006)
+    np.testing.assert_array_equal(back["sst_imputation_flag"], whole["sst_imputation_flag"])
+    seen = ds["sst"].notnull().values
+    np.testing.assert_array_equal(back["sst"].values[seen], ds["sst"].values[seen])
+    assert back["sst"].encoding["dtype"] == np.int16
+    xr.testing.assert_equal(back["mask"], ds["mask"])
+
+
+def test_killed_in_mid_fill_it_goes_on(
+    source: Path, model: Path, tmp_path: Path, undisturbed: xr.Dataset
+) -> None:
+    """A process of its own, that kills itself with a half-written region on the disk."""
+    out = tmp_path / "out.zarr"
+    code = (
+        "import os, signal, sys\n"
+        "from xdiffimpute import regions, reconstruction\n"
+        "from xdiffimpute.cli import main\n"
+        "regions.REGION_BYTES, reconstruction.SEGMENT_FRAMES = 8320, 4\n"
+        "usual, count = regions.Ledger.mark, [0]\n"
+        "def mark(self, region, written):\n"
+        "    count[0] += 1\n"
+        "    if count[0] == 4:\n"
+        "        files = [p for p in written if p.exists()]\n"
+        "        files[0].unlink(); files[1].write_bytes(files[1].read_bytes()[:9])\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    usual(self, region, written)\n"
+        "regions.Ledger.mark = mark\n"
+        "main()\n"
+    )
+    command = asked(source, out, model)
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not out.exists()
+    assert len(Ledger(out).done()) == 3
+    said = run(*command).stderr
+    assert "going on with" in said and "3 of " in said
+    same(out, undisturbed)
+
+
+def test_stopped_by_hand_it_goes_on(
+    source: Path, model: Path, tmp_path: Path, undisturbed: xr.Dataset
+) -> None:
+    out = tmp_path / "out.zarr"
+    command = asked(source, out, model)
+    with pytest.MonkeyPatch.context() as patch:
+        stopped(patch, 7, KeyboardInterrupt())
+        said = run(*command, code=1).stderr
+    assert "regions are kept" in said and "Traceback" not in said
+    assert not out.exists() and not Ledger(out).lock.exists()
+    kept = len(Ledger(out).done())
+    assert kept > 0
+    assert f"going on with {out}: {kept} of" in run(*command).stderr
+    same(out, undisturbed)
+
+
+def test_another_job_is_not_mixed_in(
+    source: Path, model: Path, tmp_path: Path, undisturbed: xr.Dataset
+) -> None:
+    out = tmp_path / "out.zarr"
+    command = asked(source, out, model)
+    with pytest.MonkeyPatch.context() as patch:
+        stopped(patch, 7, KeyboardInterrupt())
+        run(*command, code=1)
+    said = run(*command[:-1], "ensemble", code=2).stderr
+    assert "options: sampler was single_pass, now ensemble" in said and "--restart" in said
+    said = run(*asked(source, out, "climatology"), code=2).stderr
+    assert "imputer was diffusion" in said
+    again = xr.open_zarr(source, consolidated=False).load()
+    again["sst"] += 1
+    shutil.rmtree(source)
+    again.to_zarr(source, zarr_format=3, consolidated=False)
+    said = run(*command, code=2).stderr
+    assert "input: values was" in said and "input: files was" in said
+    assert len(Ledger(out).done()) > 0
+    run(*command, "--restart")
+    assert not np.allclose(
+        xr.load_dataset(out, engine="zarr")["sst"], undisturbed["sst"], equal_nan=True
+    )
+
+
+def test_two_fills_to_one_output(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.zarr"
+    command = asked(source, out, "climatology")
+    for kind in (out, tmp_path / "out.nc"):
+        with Ledger(kind).held():
+            said = run(*asked(source, kind, "climatology"), code=2).stderr
+        assert "is being written by another fill" in said
+    run(*command)
+    assert out.exists() and not Ledger(out).lock.exists()
+
+
+def test_the_lock_goes_with_its_holder(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from xdiffimpute.ledger import Ledger\n"
+        "with Ledger(Path(sys.argv[1])).held():\n"
+        "    print('held', flush=True); time.sleep(600)\n"
+    )
+    path = tmp_path / "out.zarr"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True
+    )
+    with holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        with pytest.raises(OutputExistsError, match="another fill"), Ledger(path).held():
+            pass
+        holder.kill()
+    with Ledger(path).held():
+        pass
+
+
+def test_a_full_disk_is_said_and_gone_on_from(
+    source: Path, model: Path, tmp_path: Path, undisturbed: xr.Dataset
+) -> None:
+    from zarr.storage import LocalStore
+
+    out = tmp_path / "out.zarr"
+    usual, count = LocalStore.set, [0]
+
+    async def full(self: LocalStore, key: str, value: object) -> None:
+        count[0] += "/c/" in key
+        if count[0] > 20:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        await usual(self, key, value)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalStore, "set", full)
+        said = run(*asked(source, out, model), code=2).stderr
+    assert "the disk is full" in said and "written so far are kept" in said
+    assert not out.exists()
+    assert len(Ledger(out).done()) > 0
+    run(*asked(source, out, model))
+    same(out, undisturbed)
+
+
+def test_a_full_disk_in_netcdf(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def to_netcdf(self: xr.Dataset, path: Path, **_: object) -> None:
+        Path(path).write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(xr.Dataset, "to_netcdf", to_netcdf)
+    said = run(*asked(source, tmp_path / "out.nc", "linear"), code=2).stderr
+    assert "the disk is full" in said
+    assert [p.name for p in tmp_path.iterdir()] == ["in.zarr"]
+
+
+def spoil(source: Path, *numbers: int) -> None:
+    for number in numbers:
+        chunk = source / f"sst/c/{number}/0/0"
+        assert chunk.exists()
+        chunk.write_bytes(b"no zstd frame")
+
+
+@pytest.mark.parametrize("imputer", ["network", "climatology"])
+def test_a_chunk_that_cannot_be_decoded(
+    source: Path, model: Path, tmp_path: Path, imputer: str
+) -> None:
+    out = tmp_path / "out.zarr"
+    chosen = model if imputer == "network" else imputer
+    spoil(source, 5)
+    said = run(*asked(source, out, chosen), code=2).stderr
+    assert "chunk (5, 0, 0) of 'sst'" in said and "time 20 to 23, 2001-01-21 to 2001-01-24" in said
+    assert "--skip-bad" in said
+    assert not out.exists()
+    found = run(*asked(source, out, chosen), "--skip-bad", "--restart", "--json", code=3)
+    assert "1 chunks could not be read" in found.stderr
+    assert "chunk (5, 0, 0)" in json.loads(found.stdout)["skipped"][0]
+    with xr.open_dataset(out, engine="zarr") as ds:
+        bad = np.isin(np.arange(FRAMES), np.arange(20, 24))
+        assert ds["sst"].isnull().values[bad].all() and not ds["sst"].isnull().values[~bad].any()
+        flag = ds["sst_imputation_flag"].values
+        assert (flag[bad] == 2).all() and (flag[~bad] < 2).all()
+        if imputer == "network":
+            np.testing.assert_array_equal(
+                np.isnan(ds["sst_standard_error"].values).all(axis=(1, 2)), bad
+            )
+
+
+def test_several_bad_chunks_in_space(tmp_path: Path, source: Path) -> None:
+    spatial = tmp_path / "spatial.zarr"
+    whole = xr.open_zarr(source, consolidated=False).load().drop_encoding()
+    whole.to_zarr(spatial, consolidated=False, encoding={"sst": {"chunks": (6, 4, 10)}})
+    for number in ("2/0/0", "2/1/0", "7/1/0"):
+        (spatial / "sst/c" / number).write_bytes(b"nothing")
+    out = tmp_path / "out.zarr"
+    said = run(*asked(spatial, out, "climatology"), "--skip-bad", code=3).stderr
+    assert "chunk (7, 1, 0) of 'sst' (time 42 to 47" in said and "lat 4 to 7, 34" in said
+    bad = np.zeros((FRAMES, 8, 10), dtype=bool)
+    bad[12:18], bad[42:48, 4:] = True, True
+    with xr.open_dataset(out, engine="zarr") as ds:
+        np.testing.assert_array_equal(ds["sst"].isnull().values, bad)
+        np.testing.assert_array_equal(ds["sst_imputation_flag"].values == 2, bad)
+        assert ds["sst"].encoding["chunks"] == (6, 4, 10)
+
+
+def test_netcdf_chunks_that_cannot_be_decoded(tmp_path: Path) -> None:
+    import h5py
+
+    path = tmp_path / "in.nc"
+    encoding = {"sst": {"chunksizes": (4, 8, 10), "zlib": True}}
+    make().to_netcdf(path, encoding=encoding)
+    with h5py.File(path) as file:
+        place = file["sst"].id.get_chunk_info(5)
+    with path.open("r+b") as raw:
+        raw.seek(place.byte_offset)
+        raw.write(b"\0" * place.size)
+    out = tmp_path / "out.zarr"
+    assert "'sst'" in run(*asked(path, out, "climatology"), code=2).stderr
+    said = run(*asked(path, out, "climatology"), "--skip-bad", code=3).stderr
+    assert "chunk (5, 0, 0) of 'sst'" in said
+
+
+def test_a_chunk_larger_than_memory_is_refused(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.zarr"
+    monkeypatch.setattr("xdiffimpute.chunking.free_memory", lambda: 60_000)
+    said = run(*asked(source, out, "climatology"), "--chunks", "time=-1", code=2).stderr
+    assert "--chunks time=15" in said and "30.0 KiB" in said
+    monkeypatch.setattr("xdiffimpute.chunking.free_memory", lambda: 3_000)
+    said = run(*asked(source, out, "climatology"), code=2).stderr
+    assert "stored in chunks of (4, 8, 10)" in said and "rechunker" in said
+    assert [p.name for p in tmp_path.iterdir()] == ["in.zarr"]
+
+
+def test_time_chunks_of_one(
+    tmp_path: Path, source: Path, model: Path, undisturbed: xr.Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("xdiffimpute.chunking.LONG", 40)
+    monkeypatch.setattr("xdiffimpute.filling.FEWEST", 1)
+    ds = xr.open_zarr(source, consolidated=False)
+    single = tmp_path / "single.zarr"
+    packing = {
+        k: ds["sst"].encoding[k] for k in ("dtype", "scale_factor", "add_offset", "_FillValue")
+    }
+    ones = {"sst": packing | {"chunks": (1, 8, 10)}}
+    ds.drop_encoding().chunk(time=1).to_zarr(single, consolidated=False, encoding=ones)
+    out = tmp_path / "out.zarr"
+    said = run(*asked(single, out, model)).stderr
+    assert "read in 48 chunks of one time each, which is slow" in said and "--chunks time=4" in said
+    xr.testing.assert_equal(xr.load_dataset(out, engine="zarr"), undisturbed)
+
+
+def test_interrupted_by_a_signal(
+    source: Path, model: Path, tmp_path: Path, undisturbed: xr.Dataset
+) -> None:
+    """As from the keyboard, to a process of its own: it stops by itself, and goes on."""
+    out = tmp_path / "out.zarr"
+    code = (
+        "import time\n"
+        "from xdiffimpute import regions, reconstruction\n"
+        "from xdiffimpute.cli import main\n"
+        f"regions.REGION_BYTES, reconstruction.SEGMENT_FRAMES = {BYTES}, 4\n"
+        "usual = reconstruction.Filler.__call__\n"
+        "def slow(self, *arguments):\n"
+        "    time.sleep(0.5)\n"
+        "    return usual(self, *arguments)\n"
+        "reconstruction.Filler.__call__ = slow\n"
+        "main()\n"
+    )
+    command = asked(source, out, model)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *command], stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        while process.poll() is None and not Ledger(out).done():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert process.returncode == 1, said
+    assert "regions are kept" in said and "Traceback" not in said
+    assert not out.exists() and not Ledger(out).lock.exists()
+    kept = Ledger(out).done()
+    assert 0 < len(kept) < 6
+    run(*command)
+    same(out, undisturbed)
+
+
+def test_an_unfinished_store_has_no_name_and_the_old_one_stays(
+    source: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.zarr"
+    run(*asked(source, out, "nearest"))
+    before = xr.load_dataset(out, engine="zarr")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(regions, "_write", _never)
+        run(*asked(source, out, "climatology"), "--overwrite", code=1)
+    xr.testing.assert_identical(xr.load_dataset(out, engine="zarr"), before)
+    run(*asked(source, out, "climatology"), "--overwrite")
+    assert "climatology" in xr.load_dataset(out, engine="zarr").attrs["history"].splitlines()[0]
+
+
+def _never(*_: object) -> None:
+    raise RuntimeError("out of the blue")
+
+
+def test_without_time_series_are_regions(tmp_path: Path) -> None:
+    still = make(12).rename(time="realization").drop_vars("realization").chunk(realization=2)
+    done = still.impute.fill_to(tmp_path / "out.zarr", "nearest", progress=False)
+    assert done.kept == 0
+    expected = still.impute.fill("nearest").load()
+    np.testing.assert_array_equal(
+        xr.load_dataset(tmp_path / "out.zarr", engine="zarr")["sst"], expected["sst"]
+    )
+    one = still.isel(realization=0)
+    one.impute.fill_to(tmp_path / "one.zarr", "nearest", progress=False)
+    np.testing.assert_array_equal(
+        xr.load_dataset(tmp_path / "one.zarr", engine="zarr")["sst"],
+        one.impute.fill("nearest")["sst"],
+    )
+
+
+def test_data_in_memory_are_filled_too(tmp_path: Path) -> None:
+    ds = make().load()
+    ds.impute.fill_to(tmp_path / "out.zarr", "linear", progress=False)
+    filled = xr.load_dataset(tmp_path / "out.zarr", engine="zarr")
+    np.testing.assert_array_equal(filled["sst"], ds.impute.fill("linear")["sst"])
+    with pytest.raises(OutputExistsError, match="overwrite=True"):
+        ds.impute.fill_to(tmp_path / "out.zarr", "linear")
