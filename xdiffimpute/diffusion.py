@@ -15,6 +15,7 @@ import torch
 import xarray as xr
 from tqdm import tqdm
 
+from . import streaming
 from ._typing import BoolArray
 from .assembly import assemble
 from .card import card
@@ -30,7 +31,6 @@ from .reconstruction import Filler, reconstruct
 from .residuals import Residuals
 from .samplers import SAMPLERS, Sampler
 from .scoring import compare, describe, skill_lines, skill_table
-from .streaming import POOL_BYTES
 from .validation import check_dataset, check_values
 from .withholding import withhold
 
@@ -350,4 +350,4 @@ def _resident(ds: xr.Dataset, variables: Sequence[str] | None) -> xr.Dataset:
     if not set(names) <= set(ds.data_vars) or all(ds[n].chunks is None for n in names):
         return ds
     size = sum(ds[n].size * max(4, ds[n].dtype.itemsize) for n in names)
-    return ds[names].compute() if size <= POOL_BYTES else ds
+    return ds[names].compute() if size <= streaming.POOL_BYTES else ds

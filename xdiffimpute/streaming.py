@@ -27,7 +27,7 @@ from .transforms import Statistics
 
 __all__ = ["Batch", "BlockPool", "batches"]
 
-POOL_BYTES = 512 * 2**20
+POOL_BYTES = 512 * 2**20  # looked up in every fit, so that it can be set
 ATTEMPTS = 8
 
 
@@ -85,8 +85,8 @@ class BlockPool:
     statistics : Statistics
     window : int
         A block is never shorter than two windows, when there are so many frames.
-    limit : int
-        Bytes of float32 that the pool may hold.
+    limit : int, optional
+        Bytes of float32 that the pool may hold; default: ``POOL_BYTES``.
     seed : int
     """
 
@@ -97,9 +97,10 @@ class BlockPool:
         statistics: Statistics,
         *,
         window: int,
-        limit: int = POOL_BYTES,
+        limit: int | None = None,
         seed: int = 0,
     ) -> None:
+        limit = POOL_BYTES if limit is None else limit
         self.packed = packed.transpose("series", "time", "channel", "y", "x")
         self.statistics = statistics
         self.regressors = clock.regressors(statistics.harmonics)

@@ -44,6 +44,8 @@ __all__ = ["comparison"]
 KEPT = "#f7f7f7"
 VALUES = ("truth", "observed", "filled")
 HEADINGS = {"error": "error (filled − truth)"}
+STRIP = 0.25  # height over width of maps that are better put one below the other
+STRIP_WIDTH = 7.0  # inches
 SPECKLED = 3.0  # edges of gaps longer than this many rows and columns would only hide the map
 
 
@@ -97,7 +99,7 @@ def comparison(
     figsize: tuple[float, float] | None = None,
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
-    """Draw one frame: a row for each variable.
+    """Draw one frame: a row for each variable; of wide, low maps a column, one below the other.
 
     Parameters
     ----------
@@ -120,7 +122,7 @@ def comparison(
     Returns
     -------
     matplotlib.figure.Figure
-        Its panels come first among its axes, row by row, and are labelled
+        Its panels come first among its axes, and are labelled
         ``"{variable}: {column}"``; the colour bars follow.
 
     Raises
@@ -148,14 +150,26 @@ def comparison(
     y, x = (axis_of(gappy, dim) for dim in dims_of(gappy, names[0]))
     aspect, shape = aspect_of(y, x), shape_of(y, x)
     columns = list(fields[0].maps)
-    width, height = PANEL / shape**0.5, PANEL * shape**0.5
-    figure = new_figure(width * len(columns) + 1.0, (height + 0.85) * len(fields) + 1.0, figsize)
-    axes = figure.subplots(len(fields), len(columns), squeeze=False, sharex=True, sharey=True)
-    for row, field in zip(axes, fields, strict=True):
-        _draw(figure, list(row), field, x.edges, y.edges)
+    stacked = bool(aspect and aspect * np.ptp(y.edges) / np.ptp(x.edges) < STRIP)
+    if stacked:
+        width, height = STRIP_WIDTH, STRIP_WIDTH * aspect * np.ptp(y.edges) / np.ptp(x.edges)
+        size = (width * len(fields) + 1.2, (height + 0.32) * len(columns) + 0.9)
+        grid = (len(columns), len(fields))
+    else:
+        width, height = PANEL / shape**0.5, PANEL * shape**0.5
+        size = (width * len(columns) + 1.0, (height + 0.85) * len(fields) + 1.0)
+        grid = (len(fields), len(columns))
+    figure = new_figure(*size, figsize)
+    axes = figure.subplots(*grid, squeeze=False, sharex=True, sharey=True)
+    for row, field in zip(axes.T if stacked else axes, fields, strict=True):
+        _draw(figure, list(row), field, x.edges, y.edges, stacked)
         for ax in row:
             ax.set_aspect(aspect or "auto")
-    _label(axes, [(HEADINGS | dict(headings or {})).get(c, c) for c in columns], y, x)
+    told = [(HEADINGS | dict(headings or {})).get(c, c) for c in columns]
+    if stacked:
+        _label_strips(figure, axes, fields, told, y, x)
+    else:
+        _label(axes, told, y, x)
     _legend(figure, fields)
     if title:
         figure.suptitle(title, fontsize=12, color=INK)
@@ -201,8 +215,10 @@ def _field(
     return _Field(name, str(attrs.get("long_name", name)), pretty(attrs.get("units")), maps, gaps)
 
 
-def _draw(figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: FloatArray) -> None:
-    """One row of panels with its colour bars."""
+def _draw(
+    figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: FloatArray, stacked: bool
+) -> None:
+    """The panels of a variable, with their colour bars: below them, or at the right of strips."""
     from matplotlib.collections import LineCollection
     from matplotlib.colors import ListedColormap
     from matplotlib.ticker import MaxNLocator
@@ -226,13 +242,17 @@ def _draw(figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: Floa
     groups = [[c for c in panels if c in VALUES], *([c] for c in panels if c not in VALUES)]
     for group in groups:
         wide = len(group) > 1
-        bar = figure.colorbar(
-            images[group[-1]], ax=[panels[c] for c in group], orientation="horizontal",
-            pad=0.02, shrink=0.62 if wide else 0.94, aspect=34 if wide else 17,
-            ticks=MaxNLocator(7 if wide else 4),
-        )  # fmt: skip
+        form: dict[str, Any] = {
+            "orientation": "horizontal", "shrink": 0.62 if wide else 0.94,
+            "aspect": 34 if wide else 17, "ticks": MaxNLocator(7 if wide else 4),
+        }  # fmt: skip
+        if stacked:
+            form = {"shrink": 0.8 if wide else 1.0, "aspect": 16 if wide else 5}
+            form["ticks"] = MaxNLocator(5 if wide else 2)
+        bar = figure.colorbar(images[group[-1]], ax=[panels[c] for c in group], pad=0.02, **form)
         plain(bar.ax)
-        bar.set_label(field.caption(group[-1]), fontsize=8.5, color=INK)
+        if wide or not stacked:
+            bar.set_label(field.caption(group[-1]), fontsize=8.5, color=INK)
 
 
 def _label(axes: Any, headings: list[str], y: Axis, x: Axis) -> None:
@@ -245,6 +265,20 @@ def _label(axes: Any, headings: list[str], y: Axis, x: Axis) -> None:
         ax.set_xlabel(x.label, fontsize=8.5, color=INK)
     for ax in axes[:, 0]:
         ax.set_ylabel(y.label, fontsize=8.5, color=INK)
+
+
+def _label_strips(
+    figure: Figure, axes: Any, fields: list[_Field], headings: list[str], y: Axis, x: Axis
+) -> None:
+    """A heading above each strip, with what the low colour bars have no room for."""
+    for row, column, heading in zip(axes, fields[0].maps, headings, strict=True):
+        for ax, field in zip(row, fields, strict=True):
+            told = heading if column in VALUES else f"{heading}: {field.caption(column)}"
+            ax.set_title(told, fontsize=9.5, color=INK, loc="left", pad=3)
+            legible(ax, x, y)
+    for ax in axes[-1]:
+        ax.set_xlabel(x.label, fontsize=8.5, color=INK)
+    figure.supylabel(y.label, fontsize=8.5, color=INK)
 
 
 def _legend(figure: Figure, fields: list[_Field]) -> None:
