@@ -68,14 +68,10 @@ ds.impute.plot.gaps()
 # %% [markdown]
 # ## Choose a partition
 #
-# The network learns by losing some of the observations and predicting them from the rest. The
-# loss has to look like the gaps. How the gaps look is found from the data; the log tells what
-# was chosen, and why.
+# The network learns by losing some of the observations and predicting them from the rest. The loss
+# has to look like the gaps. Which pattern the gaps have is found from the data.
 
 # %%
-logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stdout)
-logging.getLogger("xdiffimpute").setLevel("INFO")
-
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
     exposure = ds.impute.exposure()
@@ -112,10 +108,13 @@ for warning in said:
 # %% [markdown]
 # ## Fit
 #
-# For your own data give a limit in time, such as `max_time="10min"`, and more where the curve of
-# the error still falls at the end.
+# The log tells what is chosen on the way, and why. For your own data give a limit in time, such as
+# `max_time="10min"`, and more where the curve of the error still falls at the end.
 
 # %%
+logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stdout)
+logging.getLogger("xdiffimpute").setLevel("INFO")
+
 imputer = ds.impute.fit(steps=STEPS, seed=0, progress=False)
 
 # %%

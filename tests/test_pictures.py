@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import pkgutil
@@ -77,6 +78,12 @@ def test_pyplot_is_never_imported() -> None:
     for name in [*NAMES, "base"]:
         text = inspect.getsource(importlib.import_module(f"xdiffimpute.pictures.{name}"))
         assert "pyplot" not in "".join(line for line in text.splitlines() if "import" in line)
+
+
+def test_a_notebook_shows_a_picture_without_pyplot(gappy: xr.Dataset) -> None:
+    figure = gaps(coverage(gappy, {}))
+    assert figure._repr_png_()[1:4] == b"PNG"
+    assert len(copy.deepcopy(figure).axes) == len(figure.axes)
 
 
 def test_gaps_show_shares_in_percent(gappy: xr.Dataset, tmp_path: Any) -> None:

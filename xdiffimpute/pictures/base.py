@@ -127,7 +127,7 @@ def new_figure(width: float, height: float, figsize: tuple[float, float] | None 
             "figsize=(8, 5)"
         )
     figure = Figure(figsize=(float(size[0]), float(size[1])), layout="compressed")
-    # IPython asks for this name. Without it, a notebook that has not imported pyplot shows
+    # IPython asks for this name. Without it, a notebook in which pyplot was never used shows
     # "<Figure size ...>" in place of the picture.
     figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]
     return figure
