@@ -127,6 +127,12 @@ def test_times_of_any_calendar_are_drawn(gappy: xr.Dataset, calendar: str | None
     assert first == (pytest.approx(2001.0) if calendar else 0.0)
 
 
+def test_exposure_explains_the_hatching_only_where_there_is_any() -> None:
+    for values, legends in (([[0.2, 0.0], [0.4, 0.1]], 1), ([[0.2, 0.3], [0.4, 0.1]], 0)):
+        found = exposure(xr.Dataset({"a": (("lat", "lon"), values)}))
+        assert len(found.legends) == legends
+
+
 def test_exposure_hatches_what_cannot_be_learned() -> None:
     values = np.array([[[0.2, 0.0], [0.4, 0.1]], [[0.3, 0.3], [0.0, 0.8]]])
     found = xr.Dataset({"t": (("level", "lat", "lon"), values)}, {"level": [500, 850]})
