@@ -121,8 +121,9 @@ ds.impute.plot.skill(imputer)
 #
 # ## Too smooth?
 #
-# Estimates are means over what may be there, so they have less variance than the truth at short
-# wavelengths. The spectrum shows how much less.
+# Estimates are means over what may be there, so waves that are not seen come out too weak. At the
+# shortest wavelengths the steps at the edges of clouds add variance that is not real, more so with
+# linear interpolation.
 
 # %%
 ds.impute.plot.spectrum(imputer, "linear", truth=truth)
