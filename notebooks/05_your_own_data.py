@@ -68,8 +68,8 @@ ds.impute.plot.gaps()
 # %% [markdown]
 # ## Choose a partition
 #
-# The network learns by losing some of the observations and predicting them from the rest. The loss
-# has to look like the gaps. Which pattern the gaps have is found from the data.
+# The network learns by losing some of the observations and predicting them from the rest. The
+# loss has to look like the gaps. Which pattern the gaps have is found from the data.
 
 # %%
 with warnings.catch_warnings(record=True) as said:
@@ -108,8 +108,8 @@ for warning in said:
 # %% [markdown]
 # ## Fit
 #
-# The log tells what is chosen on the way, and why. For your own data give a limit in time, such as
-# `max_time="10min"`.
+# The log tells what is chosen on the way, and why. For your own data give a limit in time, such
+# as `max_time="10min"`.
 
 # %%
 logging.basicConfig(level="WARNING", format="%(message)s", stream=sys.stdout)
@@ -121,9 +121,9 @@ imputer = ds.impute.fit(steps=STEPS, seed=0, progress=False)
 imputer
 
 # %% [markdown]
-# Where the curve at the left still falls at the end, more time helps. Here it turns up soon: sixty
-# years teach little beyond the first guess that the network starts from, a membrane or plate
-# stretched over the observations. The state at the lowest point is kept.
+# Where the curve at the left still falls at the end, more time helps. Here it turns up soon:
+# sixty years teach little beyond the first guess that the network starts from, a membrane or
+# plate stretched over the observations. The state at the lowest point is kept.
 
 # %%
 ds.impute.plot.training(imputer)
@@ -176,10 +176,10 @@ noise = ds.assign(air_temperature=values.astype("float32").where(ds["air_tempera
 hopeless = noise.impute.fit(steps=STEPS // 2, seed=0, progress=False)
 
 # %% [markdown]
-# The network falls back to the mean, so the table shows it close to climatology, and both close to
-# the noise itself, of 1 K. A few per cent are not worth a network: `ds.impute.fill("climatology")` is
-# faster and has nothing that can go wrong. Where a network loses to climatology or linear
-# interpolation, `fit` says so in capitals.
+# The network falls back to the mean, so the table shows it close to climatology, and both close
+# to the noise itself, of 1 K. A few per cent are not worth a network:
+# `ds.impute.fill("climatology")` is faster and has nothing that can go wrong. Where a network
+# loses to climatology or linear interpolation, `fit` says so in capitals.
 
 # %%
 print(hopeless)

@@ -2,9 +2,9 @@
 
     python notebooks/execute.py [--text] [NAME ...]
 
-The text comes from the ``.py``. With ``--text`` nothing is run: outputs are kept, and only what stands
-between the code is taken over. Nothing that changes from one run to the next is written, but for
-the outputs themselves: no time stamps, and cells are named by their number.
+The text comes from the ``.py``. With ``--text`` nothing is run: outputs are kept, and only what
+stands between the code is taken over. Nothing that changes from one run to the next is written, but
+for the outputs themselves: no time stamps, and cells are named by their number.
 """
 
 from __future__ import annotations
