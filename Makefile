@@ -8,7 +8,7 @@ OUT ?= demo-output
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-slow lint docs bench clean
+.PHONY: help venv demo test test-slow lint docs notebooks notebooks-quick bench clean
 
 help:  ## say what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,7 +18,7 @@ venv: $(VENV)/.complete  ## virtual environment with everything for demo, tests 
 # `pip install` runs again when either file changes; an interrupted run leaves no stamp.
 $(VENV)/.complete: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -e '.[baselines,cds,docs,plot,recipes,remote,test]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet -e '.[baselines,cds,docs,notebooks,plot,recipes,remote,test]' -c constraints.txt
 	touch $@
 
 demo: OMP_NUM_THREADS = 2
@@ -34,7 +34,14 @@ lint: $(VENV)/.complete  ## ruff, mypy and the layering contracts
 docs: $(VENV)/.complete  ## the documentation site, in docs/_build/html; warnings are errors
 	$(BIN)/python -m sphinx -q -n -W --keep-going -E -d docs/_build/doctrees docs docs/_build/html
 
-test: lint docs  ## lint, the documentation site, then the fast tests
+notebooks: OMP_NUM_THREADS = 2
+notebooks: $(VENV)/.complete  ## run the notebooks; their outputs and pictures are kept beside them
+	$(BIN)/python notebooks/execute.py
+
+notebooks-quick: $(VENV)/.complete  ## run them in a reduced form and keep nothing
+	XDI_QUICK=1 $(BIN)/python -m pytest --nbmake -n $(WORKERS) notebooks
+
+test: lint docs notebooks-quick  ## lint, documentation, notebooks in reduced form, then the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-slow: $(VENV)/.complete  ## the tests that take minutes

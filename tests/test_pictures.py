@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import pkgutil
@@ -79,6 +80,12 @@ def test_pyplot_is_never_imported() -> None:
         assert "pyplot" not in "".join(line for line in text.splitlines() if "import" in line)
 
 
+def test_a_notebook_shows_a_picture_without_pyplot(gappy: xr.Dataset) -> None:
+    figure = gaps(coverage(gappy, {}))
+    assert figure._repr_png_()[1:4] == b"PNG"
+    assert len(copy.deepcopy(figure).axes) == len(figure.axes)
+
+
 def test_gaps_show_shares_in_percent(gappy: xr.Dataset, tmp_path: Any) -> None:
     figure = gaps(coverage(gappy), figsize=(9.0, 4.0), path=tmp_path / "gaps.png")
     assert (tmp_path / "gaps.png").read_bytes()[:4] == b"\x89PNG"
@@ -118,6 +125,12 @@ def test_times_of_any_calendar_are_drawn(gappy: xr.Dataset, calendar: str | None
     assert ax.get_xlabel() == (f"year ({calendar} calendar)" if calendar else "frame")
     first = ax.lines[0].get_xdata()[0]
     assert first == (pytest.approx(2001.0) if calendar else 0.0)
+
+
+def test_exposure_explains_the_hatching_only_where_there_is_any() -> None:
+    for values, legends in (([[0.2, 0.0], [0.4, 0.1]], 1), ([[0.2, 0.3], [0.4, 0.1]], 0)):
+        found = exposure(xr.Dataset({"a": (("lat", "lon"), values)}))
+        assert len(found.legends) == legends
 
 
 def test_exposure_hatches_what_cannot_be_learned() -> None:

@@ -28,7 +28,6 @@ from xdiffimpute.exceptions import (
     OutputExistsError,
     TrainingInterrupted,
 )
-from xdiffimpute.pool import BlockPool
 
 ROOT = Path(__file__).parents[1]
 
@@ -110,8 +109,7 @@ def test_disk_full(run, quick, monkeypatch):
 @pytest.fixture
 def from_the_store(monkeypatch):
     """Data are read block by block during the training, however small they are."""
-    monkeypatch.setitem(BlockPool.__init__.__kwdefaults__, "limit", 2500)
-    monkeypatch.setattr("xdiffimpute.diffusion.POOL_BYTES", 100)
+    monkeypatch.setattr("xdiffimpute.pool.POOL_BYTES", 2500)
 
 
 @pytest.mark.usefixtures("from_the_store")

@@ -17,6 +17,7 @@ import torch
 import xarray as xr
 from tqdm import tqdm
 
+from . import pool
 from ._typing import BoolArray
 from .assembly import assemble
 from .card import card
@@ -31,7 +32,6 @@ from .job import digest
 from .methods import METHODS
 from .options import Options
 from .parallel import is_first, joined
-from .pool import POOL_BYTES
 from .quantities import dequantify, requantify
 from .reconstruction import Filler, reconstruct, segment_frames
 from .residuals import Residuals
@@ -411,4 +411,4 @@ def _resident(ds: xr.Dataset, variables: Sequence[str] | None) -> xr.Dataset:
     if not set(names) <= set(ds.data_vars) or all(ds[n].chunks is None for n in names):
         return ds
     size = sum(ds[n].size * max(4, ds[n].dtype.itemsize) for n in names)
-    return ds[names].compute() if size <= POOL_BYTES else ds
+    return ds[names].compute() if size <= pool.POOL_BYTES else ds

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,7 +91,7 @@ class Axis:
 
 
 def new_figure(width: float, height: float, figsize: tuple[float, float] | None = None) -> Figure:
-    """A figure that pyplot does not know of.
+    """A figure that pyplot does not know of, and that a notebook shows all the same.
 
     Parameters
     ----------
@@ -124,7 +126,20 @@ def new_figure(width: float, height: float, figsize: tuple[float, float] | None 
             f"figsize={figsize!r} is not a size; give width and height in inches, such as "
             "figsize=(8, 5)"
         )
-    return Figure(figsize=(float(size[0]), float(size[1])), layout="compressed")
+    figure = Figure(figsize=(float(size[0]), float(size[1])), layout="compressed")
+    # IPython asks for this name. Without it, a notebook in which pyplot was never used shows
+    # "<Figure size ...>" in place of the picture.
+    figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    """The figure as a notebook shows it."""
+    content = io.BytesIO()
+    figure.savefig(
+        content, format="png", dpi=110, facecolor="white", bbox_inches="tight", pad_inches=0.08
+    )
+    return content.getvalue()
 
 
 def save(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:

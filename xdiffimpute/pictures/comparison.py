@@ -45,6 +45,8 @@ __all__ = ["comparison"]
 KEPT = "#f7f7f7"
 VALUES = ("truth", "observed", "filled")
 HEADINGS = {"error": "error (filled − truth)"}
+STRIP = 0.25  # height over width of maps that are better put one below the other
+STRIP_WIDTH = 7.0  # inches
 SPECKLED = 3.0  # edges of gaps longer than this many rows and columns would only hide the map
 
 
@@ -99,7 +101,7 @@ def comparison(
     figsize: tuple[float, float] | None = None,
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
-    """Draw one frame: a row for each variable.
+    """Draw one frame: a row for each variable; of wide, low maps a column, one below the other.
 
     Parameters
     ----------
@@ -125,7 +127,7 @@ def comparison(
     Returns
     -------
     matplotlib.figure.Figure
-        Its panels come first among its axes, row by row, and are labelled
+        Its panels come first among its axes, and are labelled
         ``"{variable}: {column}"``; the colour bars follow.
 
     Raises
@@ -154,22 +156,35 @@ def comparison(
     y, x = (axis_of(gappy, dim) for dim in dims_of(gappy, names[0]))
     aspect, shape = aspect_of(y, x), shape_of(y, x)
     columns = list(fields[0].maps)
-    width, height = PANEL / shape**0.5, PANEL * shape**0.5
-    figure = new_figure(width * len(columns) + 1.0, (height + 0.85) * len(fields) + 1.0, figsize)
     globe = None if projection is None else _globe(projection, y, x)
+    strip = float(aspect * np.ptp(y.edges) / np.ptp(x.edges)) if aspect else 1.0
+    stacked = globe is None and strip < STRIP
+    if stacked:
+        size = (STRIP_WIDTH * len(fields) + 1.2, (STRIP_WIDTH * strip + 0.32) * len(columns) + 0.9)
+        grid = (len(columns), len(fields))
+    else:
+        width, height = PANEL / shape**0.5, PANEL * shape**0.5
+        size = (width * len(columns) + 1.0, (height + 0.85) * len(fields) + 1.0)
+        grid = (len(fields), len(columns))
+    figure = new_figure(*size, figsize)
     axes = figure.subplots(
-        len(fields), len(columns), squeeze=False, sharex=globe is None, sharey=globe is None,
+        *grid, squeeze=False, sharex=globe is None, sharey=globe is None,
         subplot_kw={} if globe is None else {"projection": globe},
     )  # fmt: skip
-    for row, field in zip(axes, fields, strict=True):
-        _draw(figure, list(row), field, x.edges, y.edges, on_globe=globe is not None)
-    for ax, column in zip(axes[0], columns, strict=True):
-        heading = (HEADINGS | dict(headings or {})).get(column, column)
-        ax.set_title(heading, fontsize=10, color=INK, pad=6)
-    if globe is None:
-        _label(axes, y, x, aspect)
-    else:
+    for row, field in zip(axes.T if stacked else axes, fields, strict=True):
+        _draw(figure, list(row), field, x.edges, y.edges, stacked, on_globe=globe is not None)
+    told = [(HEADINGS | dict(headings or {})).get(c, c) for c in columns]
+    if globe is not None:
+        _head(axes, told)
         add_coast(axes.flat)
+    else:
+        for ax in axes.flat:
+            ax.set_aspect(aspect or "auto")
+        if stacked:
+            _label_strips(figure, axes, fields, told, y, x)
+        else:
+            _head(axes, told)
+            _label(axes, y, x)
     _legend(figure, fields)
     if title:
         figure.suptitle(title, fontsize=12, color=INK)
@@ -216,9 +231,10 @@ def _field(
 
 
 def _draw(
-    figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: FloatArray, *, on_globe: bool
-) -> None:
-    """One row of panels with its colour bars."""
+    figure: Figure, row: list[Axes], field: _Field, x: FloatArray, y: FloatArray, stacked: bool,
+    *, on_globe: bool,
+) -> None:  # fmt: skip
+    """The panels of a variable, with their colour bars: below them, or at the right of strips."""
     from matplotlib.collections import LineCollection
     from matplotlib.colors import ListedColormap
     from matplotlib.ticker import MaxNLocator
@@ -245,13 +261,17 @@ def _draw(
     groups = [[c for c in panels if c in VALUES], *([c] for c in panels if c not in VALUES)]
     for group in groups:
         wide = len(group) > 1
-        bar = figure.colorbar(
-            images[group[-1]], ax=[panels[c] for c in group], orientation="horizontal",
-            pad=0.02, shrink=0.62 if wide else 0.94, aspect=34 if wide else 17,
-            ticks=MaxNLocator(7 if wide else 4),
-        )  # fmt: skip
+        form: dict[str, Any] = {
+            "orientation": "horizontal", "shrink": 0.62 if wide else 0.94,
+            "aspect": 34 if wide else 17, "ticks": MaxNLocator(7 if wide else 4),
+        }  # fmt: skip
+        if stacked:
+            form = {"shrink": 0.8 if wide else 1.0, "aspect": 16 if wide else 5}
+            form["ticks"] = MaxNLocator(5 if wide else 2)
+        bar = figure.colorbar(images[group[-1]], ax=[panels[c] for c in group], pad=0.02, **form)
         plain(bar.ax)
-        bar.set_label(field.caption(group[-1]), fontsize=8.5, color=INK)
+        if wide or not stacked:
+            bar.set_label(field.caption(group[-1]), fontsize=8.5, color=INK)
 
 
 def _globe(projection: Any, y: Axis, x: Axis) -> Any:
@@ -264,15 +284,34 @@ def _globe(projection: Any, y: Axis, x: Axis) -> Any:
     return projected(projection, x.edges, y.edges)
 
 
-def _label(axes: Any, y: Axis, x: Axis, aspect: float | None) -> None:
+def _head(axes: Any, headings: list[str]) -> None:
+    """What the columns show."""
+    for ax, heading in zip(axes[0], headings, strict=True):
+        ax.set_title(heading, fontsize=10, color=INK, pad=6)
+
+
+def _label(axes: Any, y: Axis, x: Axis) -> None:
     """Ticks, and names of the axes at the left and at the bottom."""
     for ax in axes.flat:
-        ax.set_aspect(aspect or "auto")
         legible(ax, x, y)
     for ax in axes[-1]:
         ax.set_xlabel(x.label, fontsize=8.5, color=INK)
     for ax in axes[:, 0]:
         ax.set_ylabel(y.label, fontsize=8.5, color=INK)
+
+
+def _label_strips(
+    figure: Figure, axes: Any, fields: list[_Field], headings: list[str], y: Axis, x: Axis
+) -> None:
+    """A heading above each strip, with what the low colour bars have no room for."""
+    for row, column, heading in zip(axes, fields[0].maps, headings, strict=True):
+        for ax, field in zip(row, fields, strict=True):
+            told = heading if column in VALUES else f"{heading}: {field.caption(column)}"
+            ax.set_title(told, fontsize=9.5, color=INK, loc="left", pad=3)
+            legible(ax, x, y)
+    for ax in axes[-1]:
+        ax.set_xlabel(x.label, fontsize=8.5, color=INK)
+    figure.supylabel(y.label, fontsize=8.5, color=INK)
 
 
 def _legend(figure: Figure, fields: list[_Field]) -> None:

@@ -91,7 +91,8 @@ def exposure(
         ax.set_title(title, fontsize=10, color=INK)
     for ax in axes[len(maps) :]:
         ax.set_axis_off()
-    _explain(figure, str(probability.attrs.get("partition", "")))
+    hatched = any(bool((~(field > 0)).any()) for field in maps.values())
+    _explain(figure, str(probability.attrs.get("partition", "")), hatched)
     return save(figure, path)
 
 
@@ -112,7 +113,7 @@ def _maps(probability: xr.Dataset) -> dict[str, xr.DataArray]:
     return maps
 
 
-def _explain(figure: Figure, partition: str) -> None:
+def _explain(figure: Figure, partition: str, hatched: bool) -> None:
     from matplotlib.patches import Patch
 
     engine = figure.get_layout_engine()
@@ -120,6 +121,8 @@ def _explain(figure: Figure, partition: str) -> None:
         engine.set(h_pad=0.08)  # type: ignore[call-arg]
     what = f"Query exposure under the partition {partition!r}" if partition else "Query exposure"
     figure.suptitle(what, fontsize=11, color=INK)
+    if not hatched:
+        return
     label = "zero: nothing can be learned here"
     figure.legend(
         handles=[Patch(**HATCHED, label=label)], loc="outside lower left", frameon=False,

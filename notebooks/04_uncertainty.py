@@ -1,0 +1,186 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How sure is a fill?
+#
+# Three things tell about uncertainty: the standard error beside each estimate, samples of the
+# whole field, and `score()`. Here they are held against fields whose covariance is known, so
+# that even the best possible answer is known.
+
+# %%
+import os
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.stats import norm
+
+import xdiffimpute  # registers ds.impute
+from xdiffimpute.datasets import DATASETS
+from xdiffimpute.masks import MASKS
+from xdiffimpute.metrics import METRICS
+from xdiffimpute.samplers import SAMPLERS
+
+QUICK = os.environ.get("XDI_QUICK") == "1"  # the reduced form that the tests run
+SAMPLES, SIDE, STEPS, DRAWS = (24, 12, 2, 3) if QUICK else (256, 24, 250, 16)
+
+# %% [markdown]
+# ## Fields whose best fill is known
+#
+# Gaussian fields of unit variance; 5 of 9 blocks are observed in each.
+
+# %%
+source = DATASETS.create("gaussian_field", samples=SAMPLES, shape=(SIDE, SIDE), length=SIDE / 6)
+truth = source.open()
+pattern = MASKS.create("block", grid=(3, 3), kept=5)
+everywhere = np.ones((1, SAMPLES, SIDE, SIDE), dtype=bool)
+observed = pattern(everywhere, np.random.default_rng(0))[0]
+ds = truth.where(xr.DataArray(observed, dims=("sample", "y", "x")))
+
+imputer = ds.impute.fit(steps=STEPS, seed=0, progress=False)
+imputer
+
+# %% [markdown]
+# ## The standard error
+#
+# Zero where observed, growing into the gap. `fit` scales it by one factor, so that on average it
+# agrees with the errors at withheld observations.
+
+# %%
+filled = ds.impute.fill(imputer, progress=False)
+ds.impute.plot.comparison(filled, truth=truth, frame={"sample": 0})
+
+# %% [markdown]
+# For Gaussian fields the least possible error has a formula. The estimate's standard error
+# should not be smaller than that:
+
+# %%
+judged = range(min(SAMPLES, 32))
+known = [source.posterior(truth["field"].values[n], observed[n]) for n in judged]
+least = np.sqrt(np.stack([variance for _, variance in known]))
+claimed = filled["field_standard_error"].values[: len(known)]
+actual = (filled["field"] - truth["field"]).values[: len(known)]
+gap = ~observed[: len(known)]
+for name, values in {"least possible": least, "claimed": claimed, "actual": actual}.items():
+    print(f"{name:15s} {np.sqrt(np.mean(values[gap] ** 2)):.3f}  root mean square in the gaps")
+
+# %% [markdown]
+# ## Is it true cell by cell?
+#
+# Hidden cells are sorted by their standard error. If it is honest, the actual error in each group
+# equals it, and an interval of 90% holds the truth in 90% of the cells.
+
+# %%
+hidden = ~observed
+error = (filled["field"] - truth["field"]).values[hidden]
+sigma = filled["field_standard_error"].values[hidden]
+groups = np.array_split(np.argsort(sigma), 12)
+levels = np.linspace(0.05, 0.95, 19)
+held = [np.mean(np.abs(error) < norm.ppf((1 + level) / 2) * sigma) for level in levels]
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.8), layout="constrained")
+root = lambda v: np.sqrt(np.mean(v**2))
+left.plot([root(sigma[g]) for g in groups], [root(error[g]) for g in groups], "o-")
+top = 1.1 * max(root(error[g]) for g in groups)
+left.plot([0, top], [0, top], color="grey", linewidth=1)
+left.set(xlabel="standard error", ylabel="actual error", title="by group of cells", aspect="equal")
+right.plot(100 * levels, 100 * np.array(held), "o-")
+right.plot([0, 100], [0, 100], color="grey", linewidth=1)
+right.set(
+    xlabel="nominal (%)", ylabel="truth inside (%)", title="coverage of intervals", aspect="equal"
+)
+plt.show()
+
+# %% [markdown]
+# Below the line on the left, or above it on the right: errors are smaller than claimed. The other
+# way, they are larger. One factor for a variable cannot be right for every cell at once.
+
+# %%
+print(f"error / standard error: {np.sqrt(np.mean((error / sigma) ** 2)):.2f} (1 if honest)")
+for level in (0.5, 0.9):
+    inside = np.mean(np.abs(error) < norm.ppf((1 + level) / 2) * sigma)
+    print(f"the {level:.0%} interval holds {inside:.0%} of the hidden values")
+
+# %% [markdown]
+# ## Not for means
+#
+# The standard error describes one cell. Errors of neighbours are alike, so the error of a mean
+# over a gap does not shrink with the number of cells. Here is the mean over all hidden cells of
+# a field, with what one would claim if errors were independent:
+
+# %%
+where = ds["field"].isnull()
+off = (filled["field"] - truth["field"]).where(where).mean(["y", "x"])
+cells = where.sum(["y", "x"])
+naive = np.sqrt((filled["field_standard_error"].where(where) ** 2).sum(["y", "x"])) / cells
+print(f"actual error of the mean      {float(np.sqrt((off**2).mean())):.3f}")
+print(f"claimed if cells were independent {float(np.sqrt((naive**2).mean())):.3f}")
+
+# %% [markdown]
+# ## Samples
+#
+# For questions about more than one cell, draw whole fields. `members=` is something else: the
+# number of contexts that are averaged into one estimate.
+
+# %%
+few = ds.isel(sample=slice(0, 16))
+known = truth.isel(sample=slice(0, 16))
+
+
+def draw(weight):
+    """Samples of the first fields."""
+    sampler = SAMPLERS.create("multi_step", steps=4 if QUICK else 20, members=4, weight=weight)
+    draws = [
+        few.impute.fill(imputer, sampler=sampler, seed=seed, progress=False)[["field"]]
+        for seed in range(DRAWS)
+    ]
+    return xr.concat(draws, xr.Variable("realization", range(DRAWS)), combine_attrs="override")
+
+
+drawn = {"weight 't' (default)": draw("t"), "weight 'all'": draw("all")}
+
+# %%
+frame = xr.concat(
+    [known["field"][0], *(drawn["weight 'all'"]["field"][k, 0] for k in range(3))],
+    xr.Variable("field", ["truth", "sample 1", "sample 2", "sample 3"]),
+    coords="minimal", compat="override",
+)  # fmt: skip
+frame.plot(col="field", figsize=(11, 3), cmap="RdBu_r", vmin=-2.5, vmax=2.5)
+plt.show()
+
+# %% [markdown]
+# A sample should differ from the next as the truth differs from their mean. By default samples
+# are drawn towards the mean estimate and differ too little; `weight="all"` follows the diffusion
+# alone. The continuous ranked probability score judges value and spread together; lower is
+# better.
+
+# %%
+crps, gaps = METRICS.create("crps"), few.isnull()
+members = filled.isel(sample=slice(0, 16))
+rows = {"standard error": {"crps": float(crps(members, known, where=gaps)["field"])}}
+for name, samples in drawn.items():
+    mean, spread = samples["field"].mean("realization"), samples["field"].std("realization", ddof=1)
+    inside = lambda values: float(np.sqrt((values**2).where(gaps["field"]).mean()))
+    means = samples["field"].where(gaps["field"]).mean(["y", "x"])
+    rows[name] = {
+        "crps": float(crps(samples, known, where=gaps)["field"]),
+        "error of the mean estimate": inside(mean - known["field"]),
+        "spread": inside(spread),
+        "spread of gap means": float(np.sqrt((means.std("realization", ddof=1) ** 2).mean())),
+    }
+pd.DataFrame(rows).T.round(3)
+
+# %% [markdown]
+# ## What to rely on
+#
+# - On average over many cells, the standard error is about right: it was scaled to be.
+# - In a single cell, and far inside a gap larger than those withheld, it may not be.
+# - It knows nothing of the instrument's own error, nor of gaps that depend on the value itself.
+# - Samples are for means, extremes and patterns. Look at their spread beside their error first.
