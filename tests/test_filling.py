@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -291,15 +292,25 @@ def test_a_full_disk_is_said_and_gone_on_from(
     same(out, undisturbed)
 
 
+@pytest.mark.parametrize("said_by", ["system", "HDF5"])
 def test_a_full_disk_in_netcdf(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said_by: str
 ) -> None:
+    """HDF5 does not say what went wrong: then it is looked how much is free, before cleaning up."""
+
     def to_netcdf(self: xr.Dataset, path: Path, **_: object) -> None:
         Path(path).write_text("half")
-        raise OSError(errno.ENOSPC, "No space left on device")
+        if said_by == "system":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        raise RuntimeError("NetCDF: HDF error")
+
+    def disk_usage(folder: Path) -> SimpleNamespace:
+        full = said_by == "HDF5" and any(".partial" in p.name for p in tmp_path.iterdir())
+        return SimpleNamespace(free=10 if full else 10**12)
 
     monkeypatch.setattr(xr.Dataset, "to_netcdf", to_netcdf)
-    said = run(*asked(source, tmp_path / "out.nc", "linear"), code=2).stderr
+    monkeypatch.setattr("xdiffimpute.stores.shutil.disk_usage", disk_usage)
+    said = run(*asked(source, tmp_path / "out.nc", "climatology"), code=2).stderr
     assert "the disk is full" in said
     assert [p.name for p in tmp_path.iterdir()] == ["in.zarr"]
 

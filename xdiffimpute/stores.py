@@ -42,7 +42,7 @@ _CF_KEYS = (*_PACKING_KEYS, "units", "calendar", "coordinates", "grid_mapping", 
 _CODEC_KEYS = ("compressors", "filters", "serializer")
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-LITTLE = 256 * 1024
+LITTLE = 64 * 2**20  # free, when a file could not be written for a reason unsaid
 
 
 def check_output(out: str, location: str | None, *, overwrite: bool) -> None:
@@ -112,23 +112,25 @@ def write_store(ds: xr.Dataset, out: str, *, like: str | None = None) -> None:
     (20, 12, 16)
     """
     ledger = Ledger(Path(out))
-    with ledger.held(), space_said(ledger.path):
+    with ledger.held():
         ledger.clear()
         try:
-            if ledger.path.suffix == ".nc":
-                _for_netcdf(ds).to_netcdf(ledger.unfinished, engine="netcdf4")
-                sync([ledger.unfinished])
-            else:
-                source_format = format_like(like)
-                ready = for_zarr(ds, keep_codecs=source_format is not None)
-                with quiet_metadata():
-                    ready.to_zarr(
-                        ledger.unfinished, mode="w", zarr_format=source_format or 3,
-                        consolidated=True,
-                    )  # fmt: skip
-            ledger.finish()
+            with space_said(ledger.path):  # looks at the disk before the folder is removed
+                _write(ds, ledger.unfinished, like)
+                ledger.finish()
         finally:
             shutil.rmtree(ledger.folder, ignore_errors=True)
+
+
+def _write(ds: xr.Dataset, path: Path, like: str | None) -> None:
+    if path.suffix == ".nc":
+        _for_netcdf(ds).to_netcdf(path, engine="netcdf4")
+        sync([path])
+        return
+    source_format = format_like(like)
+    ready = for_zarr(ds, keep_codecs=source_format is not None)
+    with quiet_metadata():
+        ready.to_zarr(path, mode="w", zarr_format=source_format or 3, consolidated=True)
 
 
 def format_like(like: str | None) -> Literal[2, 3] | None:
