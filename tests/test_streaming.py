@@ -9,6 +9,7 @@ import pytest
 import torch
 import xarray as xr
 
+from xdiffimpute import streaming
 from xdiffimpute.coordinates import Coordinates
 from xdiffimpute.fields import FieldSpec
 from xdiffimpute.masks import MASKS
@@ -145,3 +146,10 @@ def test_coordinates_follow_the_cells(store):
     part = coordinates(slice(5, 8), np.arange(2, 6), np.arange(3, 9))
     assert whole.shape == (coordinates.count, FRAMES, 10, 12)
     np.testing.assert_array_equal(part, whole[:, 5:8, 2:6, 3:9])
+
+
+def test_the_default_limit_is_looked_up_when_a_pool_is_made(store, monkeypatch):
+    ds = xr.open_zarr(store, consolidated=False)
+    assert open_pool(ds, None)[0].resident
+    monkeypatch.setattr(streaming, "POOL_BYTES", 20_000)
+    assert not open_pool(ds, None)[0].resident
