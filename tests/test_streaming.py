@@ -9,7 +9,6 @@ import pytest
 import torch
 import xarray as xr
 
-from xdiffimpute import streaming
 from xdiffimpute.coordinates import Coordinates
 from xdiffimpute.fields import FieldSpec
 from xdiffimpute.masks import MASKS
@@ -151,5 +150,5 @@ def test_coordinates_follow_the_cells(store):
 def test_the_default_limit_is_looked_up_when_a_pool_is_made(store, monkeypatch):
     ds = xr.open_zarr(store, consolidated=False)
     assert open_pool(ds, None)[0].resident
-    monkeypatch.setattr(streaming, "POOL_BYTES", 20_000)
+    monkeypatch.setattr("xdiffimpute.pool.POOL_BYTES", 20_000)
     assert not open_pool(ds, None)[0].resident
