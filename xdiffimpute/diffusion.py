@@ -15,6 +15,7 @@ import torch
 import xarray as xr
 from tqdm import tqdm
 
+from . import pool
 from ._typing import BoolArray
 from .assembly import assemble
 from .card import card
@@ -26,7 +27,6 @@ from .fitting import fit_network
 from .imputer import Imputer
 from .methods import METHODS
 from .options import Options
-from .pool import POOL_BYTES
 from .quantities import dequantify, requantify
 from .reconstruction import Filler, reconstruct
 from .residuals import Residuals
@@ -364,4 +364,4 @@ def _resident(ds: xr.Dataset, variables: Sequence[str] | None) -> xr.Dataset:
     if not set(names) <= set(ds.data_vars) or all(ds[n].chunks is None for n in names):
         return ds
     size = sum(ds[n].size * max(4, ds[n].dtype.itemsize) for n in names)
-    return ds[names].compute() if size <= POOL_BYTES else ds
+    return ds[names].compute() if size <= pool.POOL_BYTES else ds

@@ -22,7 +22,7 @@ from .transforms import Statistics
 
 __all__ = ["POOL_BYTES", "Block", "BlockPool", "Position"]
 
-POOL_BYTES = 512 * 2**20
+POOL_BYTES = 512 * 2**20  # looked up in every fit, so that it can be set
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class BlockPool:
     statistics : Statistics
     window : int
         A block is never shorter than two windows, when there are so many frames.
-    limit : int
-        Bytes of float32 that the pool may hold.
+    limit : int, optional
+        Bytes of float32 that the pool may hold; default: ``POOL_BYTES``.
     seed : int
     position : Position, optional
         Hold the blocks that were held there, whatever the chunks are now.
@@ -88,10 +88,11 @@ class BlockPool:
         statistics: Statistics,
         *,
         window: int,
-        limit: int = POOL_BYTES,
+        limit: int | None = None,
         seed: int = 0,
         position: Position | None = None,
     ) -> None:
+        limit = POOL_BYTES if limit is None else limit
         self.packed = packed.transpose("series", "time", "channel", "y", "x")
         self.statistics = statistics
         self.regressors = clock.regressors(statistics.harmonics)
