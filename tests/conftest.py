@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import os
+import signal
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +25,14 @@ def shared_data():
         return path
 
     return find
+
+
+@pytest.fixture
+def sigint_is_heard():
+    """As in a terminal; a process that a shell started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -305,6 +305,7 @@ def test_score_writes_a_report_beside_the_table(nc: str, tmp_path: Path) -> None
     )
 
 
+@pytest.mark.usefixtures("sigint_is_heard")
 @pytest.mark.parametrize(
     "number, code, name", [(signal.SIGTERM, 143, "SIGTERM"), (signal.SIGINT, 130, "SIGINT")]
 )

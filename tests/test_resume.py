@@ -144,6 +144,7 @@ def test_data_in_memory_have_grown(run, quick, monkeypatch, caplog):
     assert "5 frames were added along 'time'" in caplog.text
 
 
+@pytest.mark.usefixtures("sigint_is_heard")
 @pytest.mark.parametrize(
     "number, kind", [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TrainingInterrupted)]
 )
@@ -159,6 +160,7 @@ def test_signals_finish_the_step_and_save(number, kind, run, quick, monkeypatch)
     assert_same(fit(make(), checkpoint=run, resume=True, **QUICK), quick)
 
 
+@pytest.mark.usefixtures("sigint_is_heard")
 def test_a_second_sigint_stops_at_once(run, monkeypatch):
     def twice():
         signal.raise_signal(signal.SIGINT)
@@ -169,6 +171,7 @@ def test_a_second_sigint_stops_at_once(run, monkeypatch):
     assert steps_in(run) == [1, 2]
 
 
+@pytest.mark.usefixtures("sigint_is_heard")
 def test_without_checkpoints_signals_are_left_alone(monkeypatch):
     said = stop(monkeypatch, make(), 2, lambda: signal.raise_signal(signal.SIGINT), **QUICK)
     assert isinstance(said, KeyboardInterrupt) and not said.args

@@ -13,7 +13,7 @@ from .calendar import Clock, read_clock
 from .checkpoint_folder import AFRESH, CheckpointFolder, Content
 from .exceptions import CheckpointError
 from .fields import FieldSpec
-from .fingerprint import Fingerprint
+from .identity import Identity
 from .options import Options
 from .parallel import ALONE, Ranks
 from .planning import Plan, plan
@@ -68,7 +68,7 @@ class Resumption:
             return
         arrays, self._config = folder.prepared()
         self._decided = Preparation(**Preparation.decisions(arrays, self._config["decided"]))
-        self._fingerprint = Fingerprint.from_arrays(below(arrays, "fingerprint."))
+        self._identity = Identity.from_arrays(below(arrays, "identity."))
         self._compare_options()
         for name, before in self._config["machine"].items():
             if self.machine.get(name) != before:
@@ -109,7 +109,7 @@ class Resumption:
         time = self._decided.spec.axes.time if self.begun else None
         if time is None or time not in ds.sizes:
             return ds
-        before, now = self._fingerprint.labels, read_clock(ds, time).labels
+        before, now = self._identity.labels, read_clock(ds, time).labels
         count = len(before)
         differ = [k for k in range(min(count, len(now))) if before[k] != now[k]]
         if len(now) < count or differ:
@@ -159,11 +159,11 @@ class Resumption:
                 f"was begun with {sizes['series']} series along {spec.series_dims}, here there are "
                 f"{packed.sizes['series']}", "select the same",
             )  # fmt: skip
-        changed = self._fingerprint.changed(packed)
+        changed = self._identity.changed(packed)
         if len(changed):
             self._refuse(
                 f"was begun with other values: {len(changed)} of the "
-                f"{len(self._fingerprint.frames)} frames that were compared are not the same, the "
+                f"{len(self._identity.frames)} frames that were compared are not the same, the "
                 f"first is {changed[0]}", "open the same data",
             )  # fmt: skip
         log.info("statistics, partition and withheld observations are those of the checkpoint")
@@ -176,9 +176,9 @@ class Resumption:
     def keep(self, decided: Preparation, sizes: Plan, packed: xr.DataArray, clock: Clock) -> None:
         """Write what was decided, before the first step."""
         arrays, config = decided.to_arrays()
-        marks = Fingerprint.of(packed, clock).to_arrays()
+        marks = Identity.of(packed, clock).to_arrays()
         self.folder.prepare(
-            arrays | {f"fingerprint.{name}": value for name, value in marks.items()},
+            arrays | {f"identity.{name}": value for name, value in marks.items()},
             {
                 "decided": config,
                 "options": self.options.to_dict(),

@@ -12,14 +12,14 @@ import xarray as xr
 from ._typing import AnyArray
 from .calendar import Clock
 
-__all__ = ["Fingerprint"]
+__all__ = ["Identity"]
 
 SAMPLED = 64
 BYTES_AT_ONCE = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Fingerprint:
+class Identity:
     """Times of all frames, and digests of the values of some.
 
     All frames of data in memory are digested; of data that are read from a store, 64 at even
@@ -39,7 +39,7 @@ class Fingerprint:
     digests: AnyArray
 
     @classmethod
-    def of(cls, packed: xr.DataArray, clock: Clock) -> Fingerprint:
+    def of(cls, packed: xr.DataArray, clock: Clock) -> Identity:
         """Take it.
 
         Parameters
@@ -49,7 +49,7 @@ class Fingerprint:
 
         Returns
         -------
-        Fingerprint
+        Identity
         """
         count = packed.sizes["time"]
         frames = np.arange(count)
@@ -63,7 +63,7 @@ class Fingerprint:
         Parameters
         ----------
         packed : DataArray, dims (series, time, channel, y, x)
-            With the times of this fingerprint.
+            With the times of this identity.
 
         Returns
         -------
@@ -82,7 +82,7 @@ class Fingerprint:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, AnyArray]) -> Fingerprint:
+    def from_arrays(cls, arrays: dict[str, AnyArray]) -> Identity:
         """Rebuild from :meth:`to_arrays`."""
         labels = np.array(bytes(arrays["labels"]).decode().split("\n"))
         return cls(labels, arrays["frames"], arrays["digests"])
