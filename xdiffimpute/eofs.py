@@ -147,8 +147,7 @@ def errors_by_modes(matrix: FloatArray, held: BoolArray, tried: Sequence[int]) -
 
 
 def _available(matrix: FloatArray, modes: int) -> int:
-    frames, cells = matrix.shape
-    return max(0, min(modes, frames - 1, cells - 1))
+    return max(0, min(modes, len(matrix) - 1, int(matrix.shape[1]) - 1))
 
 
 def _start(matrix: FloatArray) -> tuple[FloatArray, BoolArray]:

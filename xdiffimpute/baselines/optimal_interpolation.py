@@ -81,10 +81,10 @@ class OptimalInterpolation(Baseline):
     pointwise = True
     knobs = {
         "length": (10.0, 2.5, 5.0, 20.0, 40.0, 80.0, 160.0),
-        "time_scale": (2.0, 0.0, 0.5, 1.0, 4.0, 8.0, 16.0),
-        "noise": (0.01, 0.0, 0.001, 0.03, 0.1, 0.3),
+        "time_scale": (2.0, 0.0, 1.0, 4.0, 8.0),
+        "noise": (0.01, 0.0, 0.03, 0.1, 0.3),
         "covariance": ("matern32", "exponential", "matern52"),
-        "neighbors": (40,),
+        "neighbors": (30,),
     }
 
     @property
