@@ -59,6 +59,17 @@ def test_amplitudes_are_the_fixed_point_of_the_replacements() -> None:
     np.testing.assert_allclose(found.amplitudes(frame), amplitudes, atol=0.01)
 
 
+def test_with_noise_they_are_the_fixed_point_of_shrunk_replacements() -> None:
+    full, gappy = _low_rank(noise=0.3)
+    found = find_eofs(gappy, 4, noise=0.5)
+    frame, seen = gappy[3], np.isfinite(gappy[3])
+    shrink, amplitudes = found.variance / (found.variance + 0.5), np.zeros(4)
+    for _ in range(2000):
+        whole = np.where(seen, np.nan_to_num(frame), amplitudes @ found.patterns)
+        amplitudes = shrink * (found.patterns @ whole)
+    np.testing.assert_allclose(found.amplitudes(frame), amplitudes, atol=1e-3)
+
+
 def test_amplitudes_that_a_frame_does_not_determine_stay_small() -> None:
     _, gappy = _low_rank(noise=0.3)
     found = find_eofs(gappy, 8)

@@ -1,15 +1,17 @@
 r"""Empirical orthogonal functions of a matrix with gaps.
 
-The gaps of a matrix X, frames by cells, start at zero and are replaced by the truncated singular
-value decomposition of the whole,
+The gaps of a matrix X, frames by cells, start at zero and are replaced by its truncated singular
+value decomposition,
 
-.. math:: X_{gap} \leftarrow (X V_k V_k^T)_{gap},
+.. math:: X_{gap} \leftarrow (X V_k D V_k^T)_{gap}, \qquad D = \Lambda (\Lambda + \nu I)^{-1} ,
 
-until they no longer change; :math:`V_k` are the leading k right singular vectors, with k
-growing from 1: started with all of them at once, the replacements end in patterns that fit what
-is observed and are far off in the gaps. The vectors are
-followed by subspace iteration: one product with :math:`X^T X` each time the gaps are replaced,
-so a pass over the rows does both and the only large arrays are X and its mask.
+until they no longer change; :math:`V_k` are the leading k right singular vectors and
+:math:`\Lambda` the variances of their amplitudes. k grows from 1: started with all modes at once,
+the replacements end in patterns that fit what is observed and are far off in the gaps. With a
+noise :math:`\nu` weak modes are shrunk; without, D = I.
+
+The vectors are followed by subspace iteration: one product with :math:`X^T X` each time the gaps
+are replaced, so a pass over the rows does both and the only large arrays are X and its mask.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.linalg import eigh, qr, solve
+from numpy.linalg import qr, solve, svd
 
 from ._typing import BoolArray, FloatArray
 
@@ -30,6 +32,8 @@ FIRST_PASSES = 5
 PATIENCE = 3
 MODES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 BLOCK = 2**21
+
+Modes = tuple[FloatArray, FloatArray]  # patterns (M, k), float32, and their variances (k,)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Eofs:
     variance : float array, shape (k,)
         Mean square of the amplitudes.
     noise : float
-        Mean square of what the patterns leave of the observations.
+        Variance, of one cell, that the patterns do not explain.
 
     Examples
     --------
@@ -69,7 +73,7 @@ class Eofs:
         return np.asarray(solve(part @ part.T + np.diag(ridge), part @ frame[seen]))
 
 
-def find_eofs(matrix: FloatArray, modes: int) -> Eofs:
+def find_eofs(matrix: FloatArray, modes: int, noise: float = 0.0) -> Eofs:
     """Patterns of a matrix, its gaps replaced until they no longer change.
 
     Parameters
@@ -78,6 +82,9 @@ def find_eofs(matrix: FloatArray, modes: int) -> Eofs:
         Anomalies, NaN in the gaps.
     modes : int
         At most; fewer where the matrix has not as many.
+    noise : float
+        0 for none; the patterns then come with the mean square of what they leave of the
+        observations.
 
     Returns
     -------
@@ -94,26 +101,22 @@ def find_eofs(matrix: FloatArray, modes: int) -> Eofs:
     matrix, gaps = _start(matrix)
     modes = _available(matrix, modes)
     if modes == 0:
-        return Eofs(np.empty((0, matrix.shape[1]), np.float32), np.empty(0), 0.0)
-    patterns = np.empty((matrix.shape[1], 0), np.float32)
+        return Eofs(np.empty((0, matrix.shape[1]), np.float32), np.empty(0), noise)
+    found = _none(matrix)
     for k in [k for k in MODES if k < modes] + [modes]:
-        patterns = _settle(matrix, gaps, _widened(patterns, matrix, k))
-    square, left, count = np.zeros((modes, modes)), 0.0, 0
+        found = _settle(matrix, gaps, _widened(found, matrix, k), noise)
+    patterns, variance = found
+    left, count = 0.0, 0
     for rows in _blocks(matrix):
-        amplitudes = matrix[rows] @ patterns
-        square += amplitudes.T.astype(np.float64) @ amplitudes
-        residual = (matrix[rows] - amplitudes @ patterns.T)[~gaps[rows]]
+        residual = (matrix[rows] - matrix[rows] @ patterns @ patterns.T)[~gaps[rows]]
         left += float(np.square(residual, dtype=np.float64).sum())
         count += len(residual)
-    energy, turn = eigh(square)
-    turned = (patterns @ turn[:, ::-1]).T
-    return Eofs(
-        np.ascontiguousarray(turned, dtype=np.float32),
-        np.maximum(energy[::-1], 0.0) / len(matrix), left / max(count, 1),
-    )  # fmt: skip
+    return Eofs(np.ascontiguousarray(patterns.T), variance, noise or left / max(count, 1))
 
 
-def errors_by_modes(matrix: FloatArray, held: BoolArray, tried: Sequence[int]) -> dict[int, float]:
+def errors_by_modes(
+    matrix: FloatArray, held: BoolArray, tried: Sequence[int], noise: float = 0.0
+) -> dict[int, float]:
     """Sum of squared errors at withheld observations, by the number of modes.
 
     Parameters
@@ -125,6 +128,7 @@ def errors_by_modes(matrix: FloatArray, held: BoolArray, tried: Sequence[int]) -
     tried : sequence of int
         In ascending order. Each starts from the fields found with fewer; after three without
         an improvement no more are tried.
+    noise : float
 
     Returns
     -------
@@ -135,11 +139,11 @@ def errors_by_modes(matrix: FloatArray, held: BoolArray, tried: Sequence[int]) -
     some = np.isfinite(kept).any(axis=1)  # frames of which nothing is left do not count
     place, truth = held[some], matrix[some][held[some]].astype(np.float64)
     errors: dict[int, float] = {}
-    patterns = np.empty((filled.shape[1], 0), np.float32)
+    found = _none(filled)
     for modes in tried:
         if modes > _available(filled, modes):
             break
-        patterns = _settle(filled, gaps, _widened(patterns, filled, modes))
+        found = _settle(filled, gaps, _widened(found, filled, modes), noise)
         errors[modes] = float(np.square(filled[place] - truth).sum())
         if list(errors).index(min(errors, key=errors.__getitem__)) < len(errors) - PATIENCE:
             break
@@ -157,42 +161,51 @@ def _start(matrix: FloatArray) -> tuple[FloatArray, BoolArray]:
     return np.where(gaps, np.float32(0.0), matrix), gaps
 
 
-def _widened(patterns: FloatArray, matrix: FloatArray, modes: int) -> FloatArray:
-    """Patterns (M, k) as many as asked for: the new ones at random, all turned to the leading."""
-    cells, have = patterns.shape
+def _none(matrix: FloatArray) -> Modes:
+    return np.empty((matrix.shape[1], 0), np.float32), np.empty(0)
+
+
+def _widened(found: Modes, matrix: FloatArray, modes: int) -> Modes:
+    """As many as asked for: the new ones at random, all turned to the leading."""
+    cells, have = found[0].shape
     fresh = np.random.default_rng(modes).standard_normal((cells, modes - have), dtype=np.float32)
-    wide = np.asarray(qr(np.concatenate([patterns, fresh], axis=1))[0], dtype=np.float32)
+    wide = np.asarray(qr(np.concatenate([found[0], fresh], axis=1))[0], dtype=np.float32)
+    found = wide, np.ones(modes)
     for _ in range(FIRST_PASSES):
-        wide, _ = _pass(matrix, None, wide)
-    return wide
+        found, _ = _pass(matrix, None, found, 0.0)
+    return found
 
 
-def _settle(matrix: FloatArray, gaps: BoolArray, patterns: FloatArray) -> FloatArray:
-    """Replace the gaps of ``matrix``, in place, until they no longer change; the patterns."""
+def _settle(matrix: FloatArray, gaps: BoolArray, found: Modes, noise: float) -> Modes:
+    """Replace the gaps of ``matrix``, in place, until they no longer change."""
     spread = float(np.sqrt(np.mean(np.square(matrix[~gaps], dtype=np.float64))))
     count = max(1, int(gaps.sum()))
     for _ in range(MOST_PASSES):
-        patterns, change = _pass(matrix, gaps, patterns)
+        found, change = _pass(matrix, gaps, found, noise)
         if np.sqrt(change / count) <= TOLERANCE * spread:
             break
-    return patterns
+    return found
 
 
 def _pass(
-    matrix: FloatArray, gaps: BoolArray | None, patterns: FloatArray
-) -> tuple[FloatArray, float]:
+    matrix: FloatArray, gaps: BoolArray | None, found: Modes, noise: float
+) -> tuple[Modes, float]:
     """Replace the gaps, if they are given, and turn the patterns; squared change of the gaps."""
+    patterns, variance = found
+    shrunk = (patterns * (variance / (variance + noise + 1e-12)).astype(np.float32)).T
     power, change = np.zeros(patterns.shape), 0.0
     for rows in _blocks(matrix):
         part = matrix[rows]
         amplitudes = part @ patterns
         if gaps is not None:
-            step = np.where(gaps[rows], amplitudes @ patterns.T - part, np.float32(0.0))
+            step = np.where(gaps[rows], amplitudes @ shrunk - part, np.float32(0.0))
             part += step
             amplitudes = part @ patterns
             change += float(np.square(step, dtype=np.float64).sum())
         power += part.T @ amplitudes
-    return np.asarray(qr(power)[0], dtype=np.float32), change
+    # Where the patterns no longer turn, X'X V = V Lambda: its singular vectors are the patterns.
+    turned, energy, _ = svd(power, full_matrices=False)
+    return (np.asarray(turned, dtype=np.float32), energy / len(matrix)), change
 
 
 def _blocks(matrix: FloatArray) -> Iterator[slice]:

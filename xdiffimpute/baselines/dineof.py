@@ -9,11 +9,13 @@ until they no longer change, with one mode first, then with two, and so on. The 
 modes is the one that is best at observations withheld in the shape of other frames' gaps, which
 are clouds where clouds made the gaps.
 
-The fit needs the whole record in memory, and keeps the modes. With them the fixed point of a
-frame is a least-squares fit of the amplitudes to its own observations, so frames are filled one
-by one, lazily, also frames that were no part of the fit; the noise and the variances of the
-modes draw to zero the amplitudes that a frame does not determine, as in the error estimate of
-2006. Each variable is filled by itself.
+The amplitudes of a frame are then a least-squares fit to its observations. Where these are all
+on one side of a gap such a fit runs away, most of all with many modes, since what the modes leave
+is no white noise. A noise variance, chosen with the modes, draws the amplitudes to zero, as in
+the error estimate of 2006; at 0 the algorithm is the one of 2003.
+
+The fit needs the whole record in memory, and keeps the modes. With them frames are filled one by
+one, lazily, also frames that were no part of the fit. Each variable is filled by itself.
 
 References
 ----------
@@ -45,6 +47,8 @@ from .base import Baseline, Geometry
 
 __all__ = ["Dineof"]
 
+Setting = tuple[float, int]  # noise and modes
+
 log = logging.getLogger("xdiffimpute")
 
 FEWEST_FRAMES = 3
@@ -58,6 +62,9 @@ class Dineof(Baseline):
 
     Parameters
     ----------
+    noise : float
+        Variance, over that of the anomalies, of what the functions leave of a cell; 0 for the
+        algorithm as published in 2003. Chosen by cross-validation if not given.
     modes : int
         Number of functions; chosen by cross-validation if not given.
     **options
@@ -74,14 +81,14 @@ class Dineof(Baseline):
     >>> field = np.outer(np.arange(1.0, 7.0), [1.0, 2.0, 3.0]).reshape(6, 1, 3)
     >>> field[2, 0, 1] = np.nan
     >>> ds = xr.Dataset({"v": (("time", "y", "x"), field.astype("float32"))})
-    >>> filled = Dineof(modes=2).fill(ds)
+    >>> filled = Dineof(modes=2, noise=0.0).fill(ds)
     >>> round(float(filled["v"][2, 0, 1]), 1)
     6.0
     """
 
     name = "dineof"
     gridded = True
-    knobs = {"modes": MODES}
+    knobs = {"noise": (0.0, 0.1, 0.3, 1.0, 3.0), "modes": MODES}
     found: tuple[Eofs, BoolArray] | None = None
 
     def interpolate(
@@ -119,40 +126,64 @@ class Dineof(Baseline):
                 "ds.impute.fill('optimal_interpolation')",
                 FEWEST_FRAMES, packed.shape[0] * packed.shape[1], ", ".join(labels),
             )  # fmt: skip
-            return self._learned(spec, packed, clock, statistics, [0] * len(labels))
+            return self._learned(spec, packed, clock, statistics, [(0.0, 0)] * len(labels))
         trials = make_trials(packed, 0, self.seed if seed is None else seed)
         short = kind == "auto" and statistics.kind == "variable"
-        given = int(self.settings["modes"])
-        if not trials or ("modes" in self.given and not short):
+        given = (float(self.settings["noise"]), int(self.settings["modes"]))
+        if not trials or (len(self.given) == len(self.knobs) and not short):
             return self._learned(spec, packed, clock, statistics, [given] * len(labels))
-        kinds = ("variable", "cell") if short else (kind,)
         folds = _folds(packed, trials)
-        tried = MODES if "modes" not in self.given else [*(k for k in MODES if k < given), given]
-        errors = {k: _cross_validate(packed, clock, k, folds, tried) for k in kinds}
+        kinds = ("variable", "cell") if short else (kind,)
+        errors = {k: self._cross_validate(packed, clock, k, folds) for k in kinds}
         best = min(errors, key=lambda k: sum(min(e.values(), default=np.inf) for e in errors[k]))
         if short:
             statistics = Statistics.fit(packed, clock, kind=best)
-        modes = [min(e, key=e.__getitem__, default=given) for e in errors[best]]
-        for label, k, error in zip(labels, modes, errors[best], strict=True):
+        chosen = [min(e, key=e.__getitem__, default=given) for e in errors[best]]
+        for label, pair, error in zip(labels, chosen, errors[best], strict=True):
             log.info(
-                "dineof of %s: %d modes, climatology by %s, root mean square error at withheld "
-                "observations by modes %s", label, k, statistics.kind,
-                {n: float(f"{np.sqrt(e):.3g}") for n, e in error.items()},
+                "dineof of %s: %d modes, noise %g, climatology by %s; root mean square error %.3g "
+                "at withheld observations, without noise %s by modes", label, *pair[::-1],
+                statistics.kind, np.sqrt(error.get(pair, np.nan)),
+                {k: float(f"{np.sqrt(e):.3g}") for (noise, k), e in error.items() if not noise},
             )  # fmt: skip
-        if "modes" in self.given:
-            modes = [given] * len(labels)
-        return self._learned(spec, packed, clock, statistics, modes)
+        return self._learned(spec, packed, clock, statistics, chosen)
+
+    def _cross_validate(
+        self, packed: xr.DataArray, clock: Clock, kind: str, folds: Sequence[BoolArray]
+    ) -> list[dict[Setting, float]]:
+        """Mean squared error at withheld observations in units of the data, for each channel."""
+        noises, modes = ((self.given[k],) if k in self.given else v for k, v in self.knobs.items())
+        ladder = [*(k for k in MODES if k < min(modes)), *modes]
+        channels = packed.sizes["channel"]
+        count = np.sum([held.sum(axis=(0, 1, 3, 4)) for held in folds], axis=0)
+        total: list[dict[Setting, float]] = [{} for _ in range(channels)]
+        for n, held in enumerate(folds):
+            seen = Statistics.fit(packed.where(~held), clock, kind=kind)
+            for c in range(channels):
+                cells = np.isfinite(packed.values[:, :, c]).any(axis=(0, 1))
+                hidden = held[:, :, c].reshape(-1, *cells.shape)[:, cells]
+                anomalies = _anomalies(packed.values, clock, seen, c)[:, cells]
+                unit = float(seen.scale[c, 0, 0]) ** 2 / max(1, int(count[c]))
+                found = {
+                    (noise, k): error * unit
+                    for noise in noises
+                    for k, error in errors_by_modes(anomalies, hidden, ladder, noise).items()
+                    if k in modes
+                }
+                before = total[c] if n else dict.fromkeys(found, 0.0)
+                total[c] = {key: before[key] + e for key, e in found.items() if key in before}
+        return total
 
     def _learned(
         self, spec: FieldSpec, packed: xr.DataArray, clock: Clock, statistics: Statistics,
-        modes: Sequence[int],
+        chosen: Sequence[Setting],
     ) -> Fitted:  # fmt: skip
         methods = []
-        for c, k in enumerate(modes):
+        for c, (noise, modes) in enumerate(chosen):
             cells = statistics.domain[c]
             anomalies = _anomalies(packed.values, clock, statistics, c)
-            method = self.variant(modes=k) if k else self.variant()
-            method.found = (find_eofs(anomalies[:, cells], k), cells)
+            method = self.variant(noise=noise, modes=modes) if modes else self.variant()
+            method.found = (find_eofs(anomalies[:, cells], modes, noise), cells)
             methods.append(method)
         return Fitted(spec, statistics, tuple(methods))
 
@@ -179,26 +210,6 @@ def _folds(packed: xr.DataArray, trials: Sequence[Trial]) -> list[BoolArray]:
         at = folds[-1][trial.series, trial.times[trial.now], :, trial.rows, trial.columns]
         at |= trial.hidden
     return folds
-
-
-def _cross_validate(
-    packed: xr.DataArray, clock: Clock, kind: str, folds: Sequence[BoolArray], tried: Sequence[int]
-) -> list[dict[int, float]]:
-    """Mean squared error at withheld observations in units of the data: by channel and modes."""
-    channels = packed.sizes["channel"]
-    count = np.sum([held.sum(axis=(0, 1, 3, 4)) for held in folds], axis=0)
-    total: list[dict[int, float]] = [{} for _ in range(channels)]
-    for n, held in enumerate(folds):
-        seen = Statistics.fit(packed.where(~held), clock, kind=kind)
-        for c in range(channels):
-            cells = np.isfinite(packed.values[:, :, c]).any(axis=(0, 1))
-            hidden = held[:, :, c].reshape(-1, *cells.shape)[:, cells]
-            anomalies = _anomalies(packed.values, clock, seen, c)[:, cells]
-            found = errors_by_modes(anomalies, hidden, tried)
-            unit = float(seen.scale[c, 0, 0]) ** 2 / max(1, int(count[c]))
-            before = total[c] if n else dict.fromkeys(found, 0.0)
-            total[c] = {k: before[k] + e * unit for k, e in found.items() if k in before}
-    return total
 
 
 def _anomalies(values: FloatArray, clock: Clock, statistics: Statistics, c: int) -> FloatArray:
