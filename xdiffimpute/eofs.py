@@ -28,9 +28,10 @@ __all__ = ["MODES", "Eofs", "errors_by_modes", "find_eofs"]
 
 TOLERANCE = 1e-3
 MOST_PASSES = 300
-FIRST_PASSES = 5
+FEW_PASSES = 30  # with each number of modes on the way
+FIRST_PASSES = 3
 PATIENCE = 3
-MODES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50)
+MODES = (1, 2, 3, 4, 5, 6, 8, 12, 20, 30, 50)
 BLOCK = 2**21
 
 Modes = tuple[FloatArray, FloatArray]  # patterns (M, k), float32, and their variances (k,)
@@ -104,7 +105,8 @@ def find_eofs(matrix: FloatArray, modes: int, noise: float = 0.0) -> Eofs:
         return Eofs(np.empty((0, matrix.shape[1]), np.float32), np.empty(0), noise)
     found = _none(matrix)
     for k in [k for k in MODES if k < modes] + [modes]:
-        found = _settle(matrix, gaps, _widened(found, matrix, k), noise)
+        most = FEW_PASSES if k < modes else MOST_PASSES
+        found = _settle(matrix, gaps, _widened(found, matrix, k), noise, most)
     patterns, variance = found
     left, count = 0.0, 0
     for rows in _blocks(matrix):
@@ -143,7 +145,7 @@ def errors_by_modes(
     for modes in tried:
         if modes > _available(filled, modes):
             break
-        found = _settle(filled, gaps, _widened(found, filled, modes), noise)
+        found = _settle(filled, gaps, _widened(found, filled, modes), noise, FEW_PASSES)
         errors[modes] = float(np.square(filled[place] - truth).sum())
         if list(errors).index(min(errors, key=errors.__getitem__)) < len(errors) - PATIENCE:
             break
@@ -176,11 +178,11 @@ def _widened(found: Modes, matrix: FloatArray, modes: int) -> Modes:
     return found
 
 
-def _settle(matrix: FloatArray, gaps: BoolArray, found: Modes, noise: float) -> Modes:
+def _settle(matrix: FloatArray, gaps: BoolArray, found: Modes, noise: float, most: int) -> Modes:
     """Replace the gaps of ``matrix``, in place, until they no longer change."""
     spread = float(np.sqrt(np.mean(np.square(matrix[~gaps], dtype=np.float64))))
     count = max(1, int(gaps.sum()))
-    for _ in range(MOST_PASSES):
+    for _ in range(most):
         found, change = _pass(matrix, gaps, found, noise)
         if np.sqrt(change / count) <= TOLERANCE * spread:
             break
