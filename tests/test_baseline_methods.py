@@ -8,6 +8,7 @@ import xarray as xr
 from scipy.interpolate import LinearNDInterpolator, RBFInterpolator
 
 from xdiffimpute.baselines import BASELINES
+from xdiffimpute.datasets import DATASETS
 from xdiffimpute.geometry import Geometry
 from xdiffimpute.trials import make_trials
 
@@ -134,3 +135,68 @@ def test_neighbours_are_found_across_the_date_line_and_the_pole() -> None:
     distance, index = grid.neighbours(known, wanted, 1)
     assert [tuple(map(int, np.argwhere(known)[k])) for k in index[:, 0]] == [(4, 17), (8, 9)]
     assert distance[0, 0] == pytest.approx(1.0, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "covariance, smoothness", [("exponential", 0.5), ("matern32", 1.5), ("matern52", 2.5)]
+)
+def test_optimal_interpolation_equals_the_conditional_mean(
+    covariance: str, smoothness: float
+) -> None:
+    """With the true covariance and all observations as neighbours."""
+    source = DATASETS.create(
+        "gaussian_field", samples=2, shape=(14, 15), length=4.0, smoothness=smoothness
+    )
+    values = source.open()["field"].values[0]
+    seen = np.random.default_rng(0).random(values.shape) < 0.3
+    mean, variance = source.posterior(values, seen)
+    grid = Geometry.of(values.shape)
+    frames, domain = np.where(seen, values, np.float32(np.nan))[None], np.ones(grid.shape, bool)
+    settings = {"length": 4.0, "time_scale": 0.0, "noise": 0.0, "covariance": covariance}
+    whole = BASELINES.create("optimal_interpolation", neighbors=int(seen.sum()), **settings)
+    out = whole.interpolate(frames, domain, grid, slice(0, 1))[0]
+    np.testing.assert_allclose(out[~seen], mean[~seen], atol=1e-5)
+    near = BASELINES.create("optimal_interpolation", **settings)
+    lost = near.interpolate(frames, domain, grid, slice(0, 1))[0] - mean
+    assert np.mean(lost[~seen] ** 2) < 0.05 * variance[~seen].mean()
+
+
+def test_optimal_interpolation_is_tuned_to_the_true_covariance() -> None:
+    source = DATASETS.create("gaussian_field", samples=24, length=5.0, smoothness=1.5)
+    ds = source.open()
+    seen = np.random.default_rng(0).random(ds["field"].shape) < 0.3
+    gappy = ds.where(xr.DataArray(seen, dims=ds["field"].dims))
+    fitted = BASELINES.create(
+        "optimal_interpolation", time="sample", time_scale=0.0, statistics="variable"
+    ).fit(gappy)
+    after = fitted.fill(gappy)["field"].values
+    best = [source.posterior(f, s) for f, s in zip(ds["field"].values, seen)]
+    least = np.mean([(m - f)[~s] @ (m - f)[~s] / (~s).sum()
+                     for (m, _), f, s in zip(best, ds["field"].values, seen)])  # fmt: skip
+    error = np.mean((after - ds["field"].values)[~seen] ** 2)
+    assert error < 1.1 * least
+    assert fitted.fitted.methods[0].settings["noise"] < 0.1
+
+
+def test_optimal_interpolation_goes_by_elapsed_time() -> None:
+    """An observation of the day before counts for more than one of four days after."""
+    frames = np.full((3, 1, 1), np.nan, dtype=np.float32)
+    frames[0], frames[2] = 1.0, -1.0
+    method = BASELINES.create(
+        "optimal_interpolation", length=1.0, time_scale=2.0, noise=0.0, covariance="exponential"
+    )
+    grid = Geometry.of((1, 1), days=np.array([0.0, 1.0, 5.0, 6.0, 7.0]))
+    assert grid.step == 1.0
+    out = method.interpolate(frames, np.ones((1, 1), bool), grid.at(grid.days[:3]), slice(1, 2))
+    near, far, across = np.exp(-0.5), np.exp(-2.0), np.exp(-2.5)
+    weights = np.linalg.solve([[1.0, across], [across, 1.0]], [near, far])
+    assert float(out[0, 0, 0]) == pytest.approx(weights[0] - weights[1], abs=1e-5)
+
+
+def test_optimal_interpolation_is_the_climatology_far_from_data() -> None:
+    frame = np.full((1, 1, 60), np.nan, dtype=np.float32)
+    frame[0, 0, 0] = 3.0
+    method = BASELINES.create("optimal_interpolation", length=2.0, time_scale=0.0)
+    grid = Geometry.of((1, 60))
+    out = method.interpolate(frame, np.ones(grid.shape, bool), grid, slice(0, 1))
+    assert abs(float(out[0, 0, -1])) < 1e-6

@@ -48,6 +48,11 @@ class FrameMethod(Protocol):
         ...
 
     @property
+    def gridded(self) -> bool:
+        """Whether it holds something for each cell of the grid of its fit."""
+        ...
+
+    @property
     def settings(self) -> Mapping[str, Any]:
         """Values in use."""
         ...
@@ -175,6 +180,12 @@ class Fitted:
                 f"the baseline was fitted with a climatology for each cell on a grid of "
                 f"{self.spec.shape} cells, and these data are on another; fit it on these data, "
                 "or with statistics='variable'"
+            )
+        if any(method.gridded for method in self.methods):
+            raise CompatibilityError(
+                f"{self.methods[0].name!r} was fitted on a grid of {self.spec.shape} cells, and "
+                "what it found belongs to these cells; these data are on another grid, so fit it "
+                "on them"
             )
         domain = settled(packed.notnull().any(("series", "time")))
         return packed, self.spec.moved_to(ds), domain

@@ -35,6 +35,8 @@ class Geometry:
         Points on a sphere whose unit is the height of a cell; ``None`` on a plane.
     days : float array, shape (N,)
         Elapsed time of each frame.
+    step : float
+        Days from one frame of the record to the next, usually.
 
     Examples
     --------
@@ -48,6 +50,7 @@ class Geometry:
     aspect: float = 1.0
     positions: FloatArray | None = None
     days: FloatArray = field(default_factory=lambda: np.zeros(1))
+    step: float = 1.0
 
     @classmethod
     def of(
@@ -75,15 +78,18 @@ class Geometry:
         """
         times = np.zeros(1) if days is None else np.asarray(days, dtype=np.float64)
         if latitude is None or longitude is None:
-            return cls(shape, periodic, days=times)
+            return cls(shape, periodic, days=times, step=_usual_step(times))
         phi, lam = np.radians(latitude), np.radians(longitude)
         xyz = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=-1)
         if not np.isfinite(xyz).all():
-            return cls(shape, periodic, days=times)
+            return cls(shape, periodic, days=times, step=_usual_step(times))
         height, width = _median_step(xyz, 0), _median_step(xyz, 1)
         unit = height or width or 1.0
         aspect = width / height if width and height else 1.0
-        return cls(shape, periodic, float(np.clip(aspect, 0.1, 10.0)), xyz / unit, times)
+        return cls(
+            shape, periodic, float(np.clip(aspect, 0.1, 10.0)), xyz / unit, times,
+            _usual_step(times),
+        )  # fmt: skip
 
     @property
     def points(self) -> FloatArray:
@@ -114,7 +120,7 @@ class Geometry:
         return frame[..., n : frame.shape[-1] - n] if n else frame
 
     def at(self, days: FloatArray) -> Geometry:
-        """The same grid at other times."""
+        """The same grid at other times of the record."""
         return replace(self, days=days)
 
     def crop(self, rows: slice, columns: slice) -> Geometry:
@@ -154,3 +160,10 @@ def _median_step(xyz: FloatArray, axis: int) -> float:
         return 0.0
     middle = np.take(xyz, [xyz.shape[1 - axis] // 2], axis=1 - axis)
     return float(np.median(np.linalg.norm(np.diff(middle, axis=axis), axis=-1)))
+
+
+def _usual_step(days: FloatArray) -> float:
+    """Median distance of successive frames, 1 if there is none."""
+    steps = np.abs(np.diff(days))
+    steps = steps[steps > 0]
+    return float(np.median(steps)) if steps.size else 1.0

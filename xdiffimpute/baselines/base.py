@@ -60,6 +60,8 @@ class Baseline(Imputer):
         Values in use.
     pointwise : bool
         Each gap cell is guessed by itself, so that tuning may guess a sample of them.
+    gridded : bool
+        What the fit leaves belongs to the cells of its grid, and is no use on another.
 
     Examples
     --------
@@ -74,6 +76,7 @@ class Baseline(Imputer):
     name: ClassVar[str]
     knobs: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     pointwise: ClassVar[bool] = False
+    gridded: ClassVar[bool] = False
 
     def __init__(
         self,
