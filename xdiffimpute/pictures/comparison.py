@@ -150,9 +150,10 @@ def comparison(
     y, x = (axis_of(gappy, dim) for dim in dims_of(gappy, names[0]))
     aspect, shape = aspect_of(y, x), shape_of(y, x)
     columns = list(fields[0].maps)
-    stacked = bool(aspect and aspect * np.ptp(y.edges) / np.ptp(x.edges) < STRIP)
+    low = aspect * float(np.ptp(y.edges) / np.ptp(x.edges)) if aspect else 1.0
+    stacked = low < STRIP
     if stacked:
-        width, height = STRIP_WIDTH, STRIP_WIDTH * aspect * np.ptp(y.edges) / np.ptp(x.edges)
+        width, height = STRIP_WIDTH, STRIP_WIDTH * low
         size = (width * len(fields) + 1.2, (height + 0.32) * len(columns) + 0.9)
         grid = (len(columns), len(fields))
     else:
