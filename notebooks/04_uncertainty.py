@@ -29,7 +29,7 @@ from xdiffimpute.metrics import METRICS
 from xdiffimpute.samplers import SAMPLERS
 
 QUICK = os.environ.get("XDI_QUICK") == "1"  # the reduced form that the tests run
-SAMPLES, SIDE, STEPS, DRAWS = (24, 12, 2, 3) if QUICK else (256, 24, 250, 16)
+SAMPLES, SIDE, STEPS, DRAWS = (24, 12, 2, 3) if QUICK else (256, 24, 150, 6)
 
 # %% [markdown]
 # ## Fields whose best fill is known
@@ -130,13 +130,13 @@ print(f"claimed if cells were independent {float(np.sqrt((naive**2).mean())):.3f
 # number of contexts that are averaged into one estimate.
 
 # %%
-few = ds.isel(sample=slice(0, 16))
-known = truth.isel(sample=slice(0, 16))
+few = ds.isel(sample=slice(0, 8))
+known = truth.isel(sample=slice(0, 8))
 
 
 def draw(weight):
     """Samples of the first fields."""
-    sampler = SAMPLERS.create("multi_step", steps=4 if QUICK else 20, members=4, weight=weight)
+    sampler = SAMPLERS.create("multi_step", steps=4 if QUICK else 12, members=2, weight=weight)
     draws = [
         few.impute.fill(imputer, sampler=sampler, seed=seed, progress=False)[["field"]]
         for seed in range(DRAWS)
@@ -163,7 +163,7 @@ plt.show()
 
 # %%
 crps, gaps = METRICS.create("crps"), few.isnull()
-members = filled.isel(sample=slice(0, 16))
+members = filled.isel(sample=slice(0, 8))
 rows = {"standard error": {"crps": float(crps(members, known, where=gaps)["field"])}}
 for name, samples in drawn.items():
     mean, spread = samples["field"].mean("realization"), samples["field"].std("realization", ddof=1)

@@ -18,7 +18,7 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
-TIMEOUT = 1800  # seconds, of one cell
+TIMEOUT = 3600  # seconds, of one cell
 
 
 def read(source: Path) -> nbformat.NotebookNode:
