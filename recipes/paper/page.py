@@ -66,7 +66,7 @@ def _section(name: str, table: Table, scale: str, records: list[dict[str, Any]])
         f"## Table {name.removeprefix('table').replace('_', ', ')}: {table.title}",
         "",
         f"Scale `{scale}`, seeds {', '.join(map(str, seeds))}, "
-        f"{min(minutes):.0f} to {max(minutes):.0f} minutes a seed; {size.steps} steps of batch "
+        f"{_span(minutes)} minutes a seed; {size.steps} steps of batch "
         f"{size.batch}, network `{size.size}`, {size.sampling_steps} sampling steps; {data}.",
     ]
     if table.note:
@@ -86,6 +86,12 @@ def _section(name: str, table: Table, scale: str, records: list[dict[str, Any]])
     if left:
         head += ["", f"Not run: {', '.join(left)}."]
     return "\n".join(head)
+
+
+def _span(values: list[float]) -> str:
+    """As ``"12"`` or ``"12 to 13"``."""
+    low, high = (f"{value:.0f}" for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
 
 
 def _title(column: Column) -> str:
