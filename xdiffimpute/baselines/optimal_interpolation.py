@@ -1,4 +1,4 @@
-r"""Optimal interpolation (simple kriging) from the nearest observations in space and time.
+r"""Optimal interpolation (kriging) from the nearest observations in space and time.
 
 The anomalies are taken for a stationary random field with correlation :math:`\rho(r)`, observed
 with errors whose variance is a share :math:`\epsilon` of its own. The estimate of least squared
@@ -43,7 +43,7 @@ CORRELATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
 
 
 class OptimalInterpolation(Baseline):
-    """Optimal interpolation (simple kriging) from the nearest observations in space and time.
+    """Optimal interpolation (kriging) from the nearest observations in space and time.
 
     Parameters
     ----------
