@@ -52,4 +52,4 @@ def list_(family: str | None, as_json: bool) -> None:
     for title, summaries in found.items():
         click.echo(title)
         for name, summary in summaries.items():
-            click.echo(f"  {name:<20}{summary}".rstrip())
+            click.echo(f"  {name:<22} {summary}".rstrip())

@@ -96,7 +96,7 @@ def find_eofs(matrix: FloatArray, modes: int, noise: float = 0.0) -> Eofs:
     >>> x = np.outer(np.arange(-2.0, 3.0), [1.0, 2.0, 2.0]).astype(np.float32)
     >>> x[1, 1] = np.nan
     >>> found = find_eofs(x, 1)
-    >>> abs(found.patterns).round(2).tolist()
+    >>> abs(found.patterns.astype(float)).round(2).tolist()
     [[0.33, 0.67, 0.67]]
     """
     matrix, gaps = _start(matrix)

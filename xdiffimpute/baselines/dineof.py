@@ -60,7 +60,7 @@ NEIGHBOURS = 8
 
 
 class Dineof(Baseline):
-    """Empirical orthogonal functions of the whole record (DINEOF), fitted to each frame.
+    """Empirical orthogonal functions of the whole record (DINEOF).
 
     Parameters
     ----------
