@@ -98,10 +98,11 @@ def test_shared_on_a_cluster_a_graph_does_not_carry_it() -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_in_mid_fill(
-    imputer: DiffusionImputer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("dying", [1, 2])
+def test_workers_that_die_in_mid_fill(
+    imputer: DiffusionImputer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dying: int
 ) -> None:
-    """Killed after the first region; the other goes on, and a new one takes its place."""
+    """Killed after the first region; with both of them goes all that the cluster held."""
     from distributed import Client, LocalCluster
 
     monkeypatch.setattr("xdiffimpute.regions.REGION_BYTES", 4 * 80 * 9)
@@ -117,14 +118,15 @@ def test_a_worker_that_dies_in_mid_fill(
         def kill() -> None:
             while not Ledger(out).done():
                 time.sleep(0.01)
-            os.kill(victims[0], signal.SIGKILL)
-            killed.append(victims[0])
+            for victim in victims[:dying]:
+                os.kill(victim, signal.SIGKILL)
+                killed.append(victim)
 
         killer = threading.Thread(target=kill)
         killer.start()
         ds.impute.fill_to(out, imputer, sampler="single_pass", progress=False)
         killer.join()
-    assert killed
+    assert len(killed) == dying
     found = xr.load_dataset(out, engine="zarr")
     for name in expected.data_vars:
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5)
