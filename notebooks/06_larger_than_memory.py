@@ -140,10 +140,13 @@ folder.cleanup()
 # %% [markdown]
 # ## What it costs
 #
-# Memory is bounded by the pool and by pieces of the work (masks of the gaps, observations kept
-# back, segments of the fill), each of at most some ten to a hundred MiB, and not by the store.
-# This store is smaller than those bounds and than torch itself, which is most of the size above:
-# raise `FRAMES` to see the size stay while the store grows.
+# Read the sizes above as they are. Most of the process is not data: Python, torch, and what
+# tuning and training need, over a GiB. With four times the data it grew by more than the data
+# did, because pieces of the work (masks of the gaps, observations kept back, the pool) were not
+# yet at their bounds, of tens to a hundred MiB each. The fill added nothing. So for a store of
+# this size nothing is saved: all this is for data of many GiB, where the bounds are small beside
+# them. Raise `FRAMES` and `MIB` to try.
 #
-# Time is not bounded: reading goes with the size. Training on a part and filling the whole is
-# often the better bargain: `ds.isel(time=slice(0, 2000)).impute.fit(...)`.
+# Time is not bounded: reading goes with the size, and a fit makes some two dozen passes.
+# Training on a part and filling the whole is often the better bargain: `ds.isel(time=slice(0,
+# 2000)).impute.fit(...)`.
