@@ -23,7 +23,6 @@ from _report import arguments, save
 
 SIDE = 128
 CHUNK = 64
-ENDINGS = (".zarr", ".model", "-out.zarr")
 
 FIT = """
 import sys, xarray as xr, xdiffimpute
