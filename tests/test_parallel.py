@@ -104,8 +104,14 @@ def test_gradients_are_those_of_the_whole_batch(tmp_path):
         "with joined('cpu') as ranks:\n"
         "    mine = list(ranks.share(5))\n"
         "    ((x[mine] @ w - y[mine]) ** 2).mean().backward()\n"
-        "    assert ranks.sum_gradients([w], len(mine)) == 5\n"
+        "    assert ranks.sum_gradients([w], len(mine), len(mine)) == 5\n"
+        "    q = torch.tensor([1., 1., 0., 0., 1.])\n"
+        "    (whole,) = torch.autograd.grad((q * (x @ w - y) ** 2).sum() / 3, w)\n"
+        "    mean = (q * (x @ w - y) ** 2)[mine].sum() / q[mine].sum().clamp(min=1)\n"
+        "    (w.grad,) = torch.autograd.grad(mean, w)\n"
+        "    ranks.sum_gradients([w], len(mine), float(q[mine].sum()))\n"
         "    torch.testing.assert_close(w.grad, whole)\n"
+        "    assert ranks.told('first' if ranks.first else None) == 'first'\n"
         "    assert ranks.agreed(7.0 + ranks.rank) == 7.0\n"
         "    layer = torch.nn.Linear(2, 2)\n"
         "    ranks.spread(layer)\n"
@@ -120,7 +126,7 @@ def test_alone_nothing_is_asked_of_others():
         assert ranks == Ranks()
     weight = torch.nn.Parameter(torch.ones(2))
     weight.sum().backward()
-    assert ranks.sum_gradients([weight], 3) == 3
+    assert ranks.sum_gradients([weight], 3, 7.0) == 3 and ranks.told("a") == "a"
     assert weight.grad.tolist() == [1.0, 1.0]
     assert ranks.agreed(0.3) == 0.3 and not ranks.either(False)
     assert local_device(None) is None
@@ -134,7 +140,7 @@ def test_every_sample_is_drawn_once():
 
 
 @pytest.mark.slow
-def test_the_command_line_on_two_processes_saves_once_and_resumes(store, tmp_path):
+def test_the_command_line_on_two_processes_saves_once(store, tmp_path):
     model, run = tmp_path / "waves.imputer", tmp_path / "run"
     command = [
         "-m", "xdiffimpute", "fit", str(store), "--save", str(model), "--steps", "3",

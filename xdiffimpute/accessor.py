@@ -243,6 +243,7 @@ class _Impute(ABC, Generic[X]):
             )
         )
 
+    @called("ds.impute.fill_to")
     def fill_to(
         self,
         out: str | os.PathLike[str],

@@ -48,7 +48,7 @@ class Kind:
         return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
 
 
-IMPUTER = Kind("xdiffimpute-imputer", 3, "imputer", "save it again with imputer.save(...)")
+IMPUTER = Kind("xdiffimpute-imputer", 4, "imputer", "save it again with imputer.save(...)")
 FORMAT, VERSION = IMPUTER.format, IMPUTER.version
 
 
@@ -149,14 +149,16 @@ def read(
             "imputer.save(...)"
         )
     if not Path(path).is_file():
-        raise CheckpointError(f"no {kind.noun} file at {name!r}; imputer.save({name!r}) writes one")
+        raise CheckpointError(
+            f"no {kind.noun} file at {name!r}; give another path, or {kind.remedy}"
+        )
     try:
         with safe_open(name, framework="numpy") as store:
             header = store.metadata() or {}
             if header.get("format") != kind.format:
                 raise CheckpointError(
                     f"{name!r} is a safetensors file but not {kind.one} of xdiffimpute; "
-                    "give a file written by imputer.save(...)"
+                    f"give another file, or {kind.remedy}"
                 )
             version = int(header["version"])
             if version > kind.version:

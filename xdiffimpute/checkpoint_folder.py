@@ -7,15 +7,17 @@ stay, so that there is a good one at every moment, also while the next is being 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ._typing import AnyArray
 from .checkpoint import Kind, read, write
 from .exceptions import CheckpointError, OutputExistsError
+from .ledger import locked
 
 __all__ = ["EVERY", "CheckpointFolder", "Content"]
 
@@ -26,6 +28,7 @@ SHARE = 0.005  # of the time, that writing may take where the user names no inte
 KEPT = 2
 PREPARED = "prepared.safetensors"
 STEPS = "step-*.safetensors"
+LOCK = ".lock"
 TEMPORARY = (f".{PREPARED}.*", f".{STEPS}.*")
 AFRESH = "start afresh with checkpoint= in another folder"
 
@@ -51,6 +54,7 @@ class CheckpointFolder:
         self.path = Path(path)
         self.every = every
         self.cost = 0.0
+        self._lock: BinaryIO | None = None
         self._last = time.monotonic()
 
     def open(self, *, resume: bool) -> bool:
@@ -64,7 +68,7 @@ class CheckpointFolder:
         Raises
         ------
         OutputExistsError
-            If a training is there, and is not to be resumed.
+            If a training is there, and is not to be resumed, or is running.
         CheckpointError
             If there can be no such folder.
         """
@@ -76,6 +80,12 @@ class CheckpointFolder:
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = locked(self.path / LOCK)
+            if self._lock is None:
+                raise OutputExistsError(
+                    f"a training that is running writes its checkpoints to {name!r}; wait for it, "
+                    "or give another checkpoint="
+                )
             for pattern in TEMPORARY:  # of a process that was killed while it wrote
                 for left in self.path.glob(pattern):
                     left.unlink()
@@ -92,6 +102,14 @@ class CheckpointFolder:
                 "(--resume on the command line), remove the folder, or give another checkpoint="
             )
         return (self.path / PREPARED).exists()
+
+    def close(self) -> None:
+        """Let others use the folder."""
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                (self.path / LOCK).unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
 
     def prepare(self, arrays: dict[str, AnyArray], config: dict[str, Any]) -> None:
         """Keep what was decided before the training."""

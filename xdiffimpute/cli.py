@@ -168,6 +168,10 @@ def fit(
 
     ds = open_store(source, chunks=chunks)
     imputer = ds.impute.fit(progress=not is_quiet(ctx), **options)
+    from .parallel import is_first
+
+    if not is_first():  # of several processes, one saves and reports
+        return
     imputer.save(path, overwrite=overwrite)
     if as_json:
         import xarray as xr

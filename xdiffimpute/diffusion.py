@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from dataclasses import fields, replace
 from inspect import signature
 from typing import Any, Self
@@ -129,7 +130,7 @@ class DiffusionImputer(Imputer):
         self.options.settings()
         plain, resumption = dequantify(ds)[0], None
         folder = self.options.folder()
-        with joined(self.options.device) as ranks:
+        with joined(self.options.device) as ranks, closing(folder) if folder else nullcontext():
             if folder is not None:
                 resumption = Resumption(folder, self.options, _versions(), ranks)
                 plain = resumption.known(plain)
@@ -343,6 +344,8 @@ class DiffusionImputer(Imputer):
         path : path
         overwrite : bool
             Replace a file that exists; it may hold the training of hours.
+
+        Of several processes that ``torchrun`` has started, the first one writes.
 
         Raises
         ------

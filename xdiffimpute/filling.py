@@ -19,7 +19,7 @@ import xarray as xr
 from .assembly import FLAGS, package_version
 from .chunking import check_chunks
 from .damage import Damage, left_out, unreadable
-from .exceptions import DataError, ImputeError
+from .exceptions import DataError, ImputeError, OutputExistsError
 from .imputer import Imputer
 from .job import digest, job_of
 from .quantities import dequantify
@@ -96,6 +96,11 @@ def fill_to(
     source = ds.encoding.get("source")
     place = location or (str(source) if source and Path(str(source)).exists() else None)
     check_output(out, place, overwrite=overwrite)
+    if place is None and Path(out).exists() and any(v.chunks for v in ds.variables.values()):
+        raise OutputExistsError(
+            f"{out!r} exists, and may be what these data are read from; give another path, remove "
+            "it first, or pass the Dataset that was opened, which knows where it is from"
+        )
     stretches = imputer.stretches(ds)
     names, along, frames = stretches
     check_chunks(ds, names, along, frames)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -85,7 +86,9 @@ def fit_network(
     if resumption is not None and resumption.begun:
         prepared, sizes = resumption.restored(packed, clock, spec)
     else:
-        prepared, sizes = _prepare(packed, clock, spec, options, method)
+        prepared, sizes = _shared(
+            _prepare(packed, clock, spec, options, method) if ranks.first else None, ranks
+        )
         if resumption is not None and ranks.first:
             resumption.keep(prepared, sizes, packed, clock)
     statistics, withheld = prepared.statistics, prepared.withheld
@@ -103,6 +106,16 @@ def fit_network(
         **vars(prepared), method=method.name, denoiser=denoiser, sampler=sampler,
         inflation=inflation, seed=options.seed, history=history, step=clock.step,
     )  # fmt: skip
+
+
+def _shared(made: tuple[Preparation, Plan] | None, ranks: Ranks) -> tuple[Preparation, Plan]:
+    """What the first process has decided, on all: it depends on its memory, say."""
+    if made is not None and ranks.size == 1:
+        return made
+    arrays, config, sizes = ranks.told(None if made is None else (*made[0].to_arrays(), made[1]))
+    if made is not None:
+        return made
+    return Preparation(**Preparation.decisions(arrays, config)), replace(sizes, device=ranks.device)
 
 
 def _prepare(

@@ -87,12 +87,14 @@ def _of_address_space() -> int | None:
 
 
 def _of_group(limit: Path, use: Path) -> int | None:
-    """What is left of a control group's limit, if there is one."""
+    """What is left of a control group's limit, if there is one; cached files can be let go."""
     try:
         most, used = int(limit.read_text()), int(use.read_text())
     except (OSError, ValueError):  # no such group, or "max"
         return None
-    return None if most >= NO_LIMIT else most - used
+    told = use.with_name("memory.stat")
+    cached = _entry(told, "total_inactive_file") or _entry(told, "inactive_file") or 0
+    return None if most >= NO_LIMIT else most - used + cached
 
 
 def _entry(path: Path, name: str) -> int | None:

@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -26,11 +27,19 @@ from .exceptions import ImputeError
 __all__ = ["ALONE", "Ranks", "is_first", "joined", "local_device"]
 
 
+T = TypeVar("T")
+
+
 def is_first() -> bool:
     """Whether this process is the one that reports and saves; alone, it is."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank() == 0
-    return int(os.environ.get("RANK", "0")) == 0
+    return _started() == 1 or int(os.environ.get("RANK", "0")) == 0
+
+
+def _started() -> int:
+    """How many processes ``torchrun`` has started."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def local_device(device: str | None) -> str | None:
@@ -84,8 +93,8 @@ class Ranks:
             )
         return range(self.rank, batch, self.size)
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter], samples: int) -> int:
-        """Gradients of the mean over all samples, from those over each rank's own.
+    def sum_gradients(self, parameters: Iterable[nn.Parameter], samples: int, weight: float) -> int:
+        """Gradients of the mean over all ranks' cells, from the means over each rank's own.
 
         Parameters
         ----------
@@ -93,6 +102,8 @@ class Ranks:
             Their ``grad`` is replaced.
         samples : int
             Number of samples of this rank.
+        weight : float
+            Number of cells that its mean was taken over; 0 if there were none.
 
         Returns
         -------
@@ -102,13 +113,22 @@ class Ranks:
         if self.size == 1:
             return samples
         grads = [p.grad for p in parameters if p.grad is not None]
-        flat = torch.cat([*(grad.flatten() for grad in grads), grads[0].new_ones(1)]) * samples
+        counts = grads[0].new_tensor([weight, samples])
+        flat = torch.cat([*(weight * grad.flatten() for grad in grads), counts])
         dist.all_reduce(flat)
-        total = round(float(flat[-1]))
-        parts = (flat[:-1] / total).split([grad.numel() for grad in grads])
+        cells, total = flat[-2].clamp(min=1.0), round(float(flat[-1]))
+        parts = (flat[:-2] / cells).split([grad.numel() for grad in grads])
         for grad, part in zip(grads, parts, strict=True):
             grad.copy_(part.view_as(grad))
         return total
+
+    def told(self, value: T | None) -> T:
+        """What the first rank knows and gives; the others give None."""
+        box: list[Any] = [value]
+        if self.size > 1:
+            dist.broadcast_object_list(box, src=0, device=self.device)
+        found: T = box[0]
+        return found
 
     def agreed(self, value: float) -> float:
         """The first rank's value, on all."""
@@ -154,7 +174,7 @@ def joined(device: str | None) -> Iterator[Ranks]:
     if dist.is_available() and dist.is_initialized():
         yield Ranks(dist.get_rank(), dist.get_world_size(), place)
         return
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if _started() == 1:
         yield Ranks(device=place)
         return
     if place.type == "cuda":

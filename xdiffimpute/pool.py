@@ -104,6 +104,8 @@ class BlockPool:
         self.frame_bytes = 4 * int(np.prod(self.packed.shape[2:]))
         self.resident = self.frame_bytes * self.packed.shape[0] * self.packed.shape[1] <= limit
         self.ranges = tuple(self._ranges(window, limit))
+        if position is not None and position.held:
+            self.ranges = position.ranges
         self._mine = part if len(self.ranges) >= 2 * part[1] else (0, 1)
         self._order: list[int] = []
         self._read = 0
@@ -166,7 +168,6 @@ class BlockPool:
 
     def _restored(self, position: Position) -> list[Block]:
         """The blocks of a position; those to come are in the order they would have had."""
-        self.ranges = position.ranges
         self._read = position.read
         self._extend(position.read)
         read, self._order = self._order[: position.read], self._order[position.read :]

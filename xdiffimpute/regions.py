@@ -87,18 +87,20 @@ def write_regions(
     ledger = Ledger(Path(out))
     with ledger.held(), space_said(ledger.path, "the regions written so far are kept"):
         source_format = format_like(like)
-        most = longest_chunk(ds, along, frames)
+        manifest = None if restart else _agreed(ledger, job)
+        # as it was when the chunks of the output were laid out, whatever is free now
+        most = longest_chunk(ds, along, frames) if manifest is None else manifest["longest"]
         ready = for_zarr(ds, keep_codecs=source_format is not None, most={along: most})
         moving = [n for n, v in ready.variables.items() if v.chunks and along in v.dims]
-        manifest = None if restart else _agreed(ledger, job)
         if manifest is None:
             ledger.clear()
             _begin(ready, moving, ledger, source_format or 3)
-            manifest = {"job": job, "along": along, "regions": layout(ready, along, frames)}
+            regions = layout(ready, along, frames)
+            manifest = {"job": job, "along": along, "longest": most, "regions": regions}
             ledger.begin(manifest)
         else:
             _sweep(ledger)
-        regions: list[Region] = [(int(a), int(b)) for a, b in manifest["regions"]]
+        regions = [(int(a), int(b)) for a, b in manifest["regions"]]
         done = ledger.done() & set(regions)
         if done:
             log.info("going on with %s: %d of %d regions are there", out, len(done), len(regions))

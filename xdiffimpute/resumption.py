@@ -60,6 +60,7 @@ class Resumption:
     ) -> None:
         self.folder, self.options = folder, options
         self.machine = {**versions, "threads": torch.get_num_threads()}
+        self.machine["processes"] = ranks.size
         begun = ranks.first and folder.open(resume=options.resume)
         self.begun = bool(ranks.agreed(begun))
         if not self.begun:

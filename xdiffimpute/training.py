@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from .checkpoint_folder import CheckpointFolder, Content
-from .denoiser import Denoiser
+from .denoiser import Denoiser, crop
 from .exceptions import ImputeError
 from .history import History
 from .interruption import Interruption
@@ -262,11 +262,10 @@ class _Loop:
         if self.ranks.first and (received or self.history.stopped or self.folder.due()):
             self.folder.save(steps, *self.state.to_arrays())
         if received is not None:
-            path = str(self.folder.path)
             interruption.stop(
                 f"training was stopped by {received.name} after {steps} steps and is saved in "
-                f"{path!r}; go on by the same call with checkpoint={path!r}, resume=True (on the "
-                f"command line: the same command with --checkpoint {path} --resume)"
+                f"{str(self.folder.path)!r}; go on by the same call with resume=True (on the "
+                "command line: the same command with --resume)"
             )
 
     def _rate(self) -> float:
@@ -299,10 +298,17 @@ def _update(
         )
     optimiser.zero_grad(set_to_none=True)
     objective.backward()
-    samples = ranks.sum_gradients(denoiser.parameters(), len(batch.x))
+    cells = _queried(batch) if ranks.size > 1 else 0.0
+    samples = ranks.sum_gradients(denoiser.parameters(), len(batch.x), cells)
     nn.utils.clip_grad_norm_(denoiser.parameters(), settings.clip)
     optimiser.step()
     return float(loss), samples
+
+
+def _queried(batch: Batch) -> float:
+    """Number of cells that the loss is taken over."""
+    size = (batch.features.shape[-2], batch.features.shape[-1])
+    return float(crop(batch.query, batch.offsets, size).sum())
 
 
 def _progress(steps: int, seconds: float, settings: Training) -> float:

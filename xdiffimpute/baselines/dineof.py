@@ -137,7 +137,9 @@ class Dineof(Baseline):
         folds = _folds(packed, trials)
         kinds = ("variable", "cell") if short else (kind,)
         errors = {k: self._cross_validate(packed, clock, k, folds) for k in kinds}
-        best = min(errors, key=lambda k: sum(min(e.values(), default=np.inf) for e in errors[k]))
+        spread = statistics.scale[:, 0, 0].astype(np.float64) ** 2  # one for all kinds
+        least = {k: [min(e.values(), default=np.inf) for e in errors[k]] for k in kinds}
+        best = min(kinds, key=lambda k: float(np.sum(least[k] / spread)))
         if short:
             statistics = Statistics.fit(packed, clock, kind=best)
         chosen = [min(e, key=e.__getitem__, default=given) for e in errors[best]]
