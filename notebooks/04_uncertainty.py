@@ -50,16 +50,17 @@ imputer
 # %% [markdown]
 # ## The standard error
 #
-# Zero where observed, growing into the gap. `fit` scales it by one factor, so that on average it
-# agrees with the errors at withheld observations.
+# Zero where observed. It should grow into the gap. After a training as short as this one it
+# hardly does: `fit` scales it by one factor, so that on average it agrees with the errors at
+# withheld observations, and how it varies from cell to cell the network has to learn.
 
 # %%
 filled = ds.impute.fill(imputer, progress=False)
 ds.impute.plot.comparison(filled, truth=truth, frame={"sample": 0})
 
 # %% [markdown]
-# For Gaussian fields the least possible error has a formula. The estimate's standard error
-# should not be smaller than that:
+# For Gaussian fields the least possible error has a formula. What is claimed should not be
+# smaller than that, and should equal what is actual:
 
 # %%
 judged = range(min(SAMPLES, 32))
@@ -99,8 +100,9 @@ right.set(
 plt.show()
 
 # %% [markdown]
-# Below the line on the left, or above it on the right: errors are smaller than claimed. The other
-# way, they are larger. One factor for a variable cannot be right for every cell at once.
+# On the left, points on one vertical line: the claim is the same for all groups, while their
+# errors differ. On the right, above the line means that intervals are too wide, below it that
+# they are too narrow. Right on average is not right in each cell.
 
 # %%
 print(f"error / standard error: {np.sqrt(np.mean((error / sigma) ** 2)):.2f} (1 if honest)")
@@ -126,8 +128,8 @@ print(f"claimed if cells were independent {float(np.sqrt((naive**2).mean())):.3f
 # %% [markdown]
 # ## Samples
 #
-# For questions about more than one cell, draw whole fields. `members=` is something else: the
-# number of contexts that are averaged into one estimate.
+# For questions about more than one cell there are draws of whole fields. `members=` is something
+# else: the number of contexts that are averaged into one estimate.
 
 # %%
 few = ds.isel(sample=slice(0, 8))
@@ -156,10 +158,14 @@ frame.plot(col="field", figsize=(11, 3), cmap="RdBu_r", vmin=-2.5, vmax=2.5)
 plt.show()
 
 # %% [markdown]
-# A sample should differ from the next as the truth differs from their mean. By default samples
-# are drawn towards the mean estimate and differ too little; `weight="all"` follows the diffusion
-# alone. The continuous ranked probability score judges value and spread together; lower is
-# better.
+# Look at samples before you use them. The truth is smooth, and these are not: parts are grainy,
+# and others are close to the mean. A network that was trained for a minute or two, and mostly
+# for its mean estimate, is not yet a good source of samples; 1500 updates on smaller fields
+# looked no better.
+#
+# By default samples are drawn towards the mean estimate (`weight="t"`); `weight="all"` follows
+# the diffusion alone. The continuous ranked probability score judges value and spread together;
+# lower is better.
 
 # %%
 crps, gaps = METRICS.create("crps"), few.isnull()
@@ -178,9 +184,13 @@ for name, samples in drawn.items():
 pd.DataFrame(rows).T.round(3)
 
 # %% [markdown]
+# Their spread is smaller than their error, and the spread of the means over a gap is smaller
+# than the actual error of that mean, printed above. The plain standard error scores best here.
+#
 # ## What to rely on
 #
 # - On average over many cells, the standard error is about right: it was scaled to be.
 # - In a single cell, and far inside a gap larger than those withheld, it may not be.
 # - It knows nothing of the instrument's own error, nor of gaps that depend on the value itself.
-# - Samples are for means, extremes and patterns. Look at their spread beside their error first.
+# - For means and extremes neither is enough: take samples only where their spread, held against
+#   observations that you hid, agrees with their error.
