@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
 from xdiffimpute import checkpoint_folder
 from xdiffimpute.checkpoint import read
 from xdiffimpute.checkpoint_folder import EVERY, STATE, CheckpointFolder
-from xdiffimpute.exceptions import CheckpointError
+from xdiffimpute.exceptions import CheckpointError, OutputExistsError
 
 ARRAYS = {"a": np.arange(3.0), "scalar": np.array(2.0, dtype=np.float32)}
 
@@ -17,7 +19,8 @@ ARRAYS = {"a": np.arange(3.0), "scalar": np.array(2.0, dtype=np.float32)}
 def folder(tmp_path):
     found = CheckpointFolder(tmp_path / "deep" / "run")
     assert not found.open(resume=False)
-    return found
+    yield found
+    found.close()
 
 
 def names(folder):
@@ -31,6 +34,17 @@ def test_the_two_newest_stay(folder):
     arrays, config = folder.latest()
     assert config == {"n": 999_999_999}
     assert arrays["scalar"].shape == () and arrays["scalar"] == 2.0
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders cannot be locked there")
+def test_one_training_at_a_time(folder):
+    folder.prepare(ARRAYS, {})
+    other = CheckpointFolder(folder.path)
+    with pytest.raises(OutputExistsError, match="a training that is running writes"):
+        other.open(resume=True)
+    folder.close()
+    assert other.open(resume=True)
+    other.close()
 
 
 def test_states_of_an_abandoned_future_are_removed(folder):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,7 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner, Result
 
+import xdiffimpute
 from xdiffimpute import regions
 from xdiffimpute.cli import main
 from xdiffimpute.diffusion import DiffusionImputer
@@ -490,3 +492,37 @@ def test_data_in_memory_are_filled_too(tmp_path: Path) -> None:
     np.testing.assert_array_equal(filled["sst"], ds.impute.fill("linear")["sst"])
     with pytest.raises(OutputExistsError, match="overwrite=True"):
         ds.impute.fill_to(tmp_path / "out.zarr", "linear")
+
+
+def test_an_array_is_not_written_over_what_it_is_read_from(tmp_path: Path) -> None:
+    """It does not know where it is from, as the Dataset does."""
+    xdiffimpute.example(days=8).chunk(time=4).to_zarr(tmp_path / "in.zarr", consolidated=False)
+    array = xr.open_zarr(tmp_path / "in.zarr", consolidated=False)["sst"]
+    with pytest.raises(OutputExistsError, match="may be what these data are read from"):
+        array.impute.fill_to(tmp_path / "in.zarr", "nearest", overwrite=True, progress=False)
+    array.impute.fill_to(tmp_path / "out.zarr", "nearest", progress=False)
+    assert xr.open_zarr(tmp_path / "out.zarr")["sst"].notnull().all()
+
+
+def test_less_memory_than_when_it_was_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks stay as they were laid out."""
+    monkeypatch.setattr("xdiffimpute.regions.REGION_BYTES", 4 * 192 * 12)
+    monkeypatch.setattr("xdiffimpute.regions.LEAST_BYTES", 1)
+    ds = xdiffimpute.example(days=48).chunk(time=12)
+    undisturbed = ds.impute.fill("nearest").compute()
+
+    def mark(ledger: Ledger, region: tuple[int, int], written: Any) -> None:
+        if region[0]:
+            raise KeyboardInterrupt
+        original(ledger, region, written)
+
+    original = Ledger.mark
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "mark", mark)
+        with pytest.raises(KeyboardInterrupt):
+            ds.impute.fill_to(tmp_path / "out.zarr", "nearest", progress=False)
+    monkeypatch.setattr("xdiffimpute.regions.free_memory", lambda: 2**12)
+    assert ds.impute.fill_to(tmp_path / "out.zarr", "nearest", progress=False).kept == 1
+    xr.testing.assert_equal(xr.open_zarr(tmp_path / "out.zarr").compute(), undisturbed)

@@ -154,7 +154,7 @@ def test_signals_finish_the_step_and_save(number, kind, run, quick, monkeypatch)
                 checkpoint=run, checkpoint_every="1d", **QUICK)  # fmt: skip
     assert isinstance(said, kind)
     assert f"stopped by {number.name} after 3 steps" in str(said)
-    assert f"checkpoint={str(run)!r}, resume=True" in str(said)
+    assert f"saved in {str(run)!r}; go on by the same call with resume=True" in str(said)
     assert steps_in(run) == [3]
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
     assert_same(fit(make(), checkpoint=run, resume=True, **QUICK), quick)

@@ -319,7 +319,7 @@ class _Impute(ABC, Generic[X]):
             raise _not_for_baselines(chosen.name)
         return fill_to(
             self._dataset(), out, chosen, options=asked, overwrite=overwrite, restart=restart,
-            skip_bad=skip_bad, progress=progress,
+            skip_bad=skip_bad, progress=progress, known=isinstance(self._obj, xr.Dataset),
         )  # fmt: skip
 
     @called("ds.impute.score")

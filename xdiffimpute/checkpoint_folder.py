@@ -7,17 +7,16 @@ stay, so that there is a good one at every moment, also while the next is being 
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import logging
 import os
 import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ._typing import AnyArray
 from .checkpoint import Kind, read, write
 from .exceptions import CheckpointError, OutputExistsError
-from .ledger import locked
 
 __all__ = ["EVERY", "CheckpointFolder", "Content"]
 
@@ -28,7 +27,6 @@ SHARE = 0.005  # of the time, that writing may take where the user names no inte
 KEPT = 2
 PREPARED = "prepared.safetensors"
 STEPS = "step-*.safetensors"
-LOCK = ".lock"
 TEMPORARY = (f".{PREPARED}.*", f".{STEPS}.*")
 AFRESH = "start afresh with checkpoint= in another folder"
 
@@ -54,7 +52,7 @@ class CheckpointFolder:
         self.path = Path(path)
         self.every = every
         self.cost = 0.0
-        self._lock: BinaryIO | None = None
+        self._lock: int | None = None
         self._last = time.monotonic()
 
     def open(self, *, resume: bool) -> bool:
@@ -80,7 +78,8 @@ class CheckpointFolder:
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = locked(self.path / LOCK)
+            self.close()
+            self._lock = _lock(self.path)
             if self._lock is None:
                 raise OutputExistsError(
                     f"a training that is running writes its checkpoints to {name!r}; wait for it, "
@@ -104,11 +103,9 @@ class CheckpointFolder:
         return (self.path / PREPARED).exists()
 
     def close(self) -> None:
-        """Let others use the folder."""
+        """Let others use the folder; so does the end of the process."""
         if self._lock is not None:
-            with contextlib.suppress(OSError):
-                (self.path / LOCK).unlink(missing_ok=True)
-            self._lock.close()
+            os.close(self._lock)
             self._lock = None
 
     def prepare(self, arrays: dict[str, AnyArray], config: dict[str, Any]) -> None:
@@ -172,3 +169,19 @@ def _step(path: Path) -> int:
     """Number of steps in the name of a state, or -1."""
     number = path.name.removeprefix("step-").removesuffix(".safetensors")
     return int(number) if number.isdigit() else -1
+
+
+def _lock(folder: Path) -> int | None:
+    """A descriptor that keeps others out until it is closed; None if somebody else has one."""
+    if os.name == "nt":  # folders cannot be locked there
+        return os.open(os.devnull, os.O_RDONLY)
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP):  # of a file system without locks
+            os.close(descriptor)
+            return None
+    return descriptor

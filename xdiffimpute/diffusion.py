@@ -210,7 +210,25 @@ class DiffusionImputer(Imputer):
         return requantify(out, units)
 
     def stretches(self, ds: xr.Dataset) -> Stretches:
-        """What is computed at once when a dataset is filled."""
+        """What is computed at once when a dataset is filled.
+
+        Parameters
+        ----------
+        ds : Dataset
+
+        Returns
+        -------
+        Stretches
+            Names of the variables, the dimension of time, and frames.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> ds = xdi.example(days=8)
+        >>> imputer = xdi.DiffusionImputer(steps=1, window=1, progress=False, summary=False)
+        >>> imputer.fit(ds).stretches(ds)[1]
+        'time'
+        """
         fitted = self.fitted
         plain, _ = dequantify(ds)
         fitted.spec.check(plain)
@@ -219,7 +237,19 @@ class DiffusionImputer(Imputer):
         return fitted.spec.stretches(packed, segment_frames(packed.shape, window))
 
     def checksum(self) -> str:
-        """A line that is another for an imputer that fills otherwise."""
+        """A line that is another for an imputer that fills otherwise.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> imputer = xdi.DiffusionImputer(steps=1, window=1, progress=False, summary=False)
+        >>> imputer.fit(xdi.example(days=8)).checksum() == imputer.checksum()
+        True
+        """
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "imputer")
             self.fitted.save(path, {})

@@ -49,6 +49,13 @@ class Written:
         Regions that an earlier fill, which was cut off, had written.
     skipped : tuple of str
         Chunks of the input that could not be read and were left out, in words.
+
+    Examples
+    --------
+    >>> import tempfile, xdiffimpute as xdi
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     xdi.example().impute.fill_to(f"{folder}/sst.zarr", "nearest", progress=False).kept
+    0
     """
 
     out: str
@@ -68,6 +75,7 @@ def fill_to(
     restart: bool = False,
     skip_bad: bool = False,
     progress: bool = False,
+    known: bool = True,
 ) -> Written:
     """Fill a dataset into a store; see :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.fill_to`.
 
@@ -82,6 +90,8 @@ def fill_to(
     location : str, optional
         Where ``ds`` was opened.
     overwrite, restart, skip_bad, progress : bool
+    known : bool
+        Whether ``ds`` says where it was opened, if it was.
 
     Returns
     -------
@@ -96,7 +106,8 @@ def fill_to(
     source = ds.encoding.get("source")
     place = location or (str(source) if source and Path(str(source)).exists() else None)
     check_output(out, place, overwrite=overwrite)
-    if place is None and Path(out).exists() and any(v.chunks for v in ds.variables.values()):
+    lazy = any(v.chunks for v in ds.variables.values())
+    if lazy and not known and not place and Path(out).exists():
         raise OutputExistsError(
             f"{out!r} exists, and may be what these data are read from; give another path, remove "
             "it first, or pass the Dataset that was opened, which knows where it is from"

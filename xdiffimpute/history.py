@@ -30,6 +30,12 @@ class History:
         Seconds of those above in which there was no batch to work on.
     memory : int
         The most bytes that were in use: of the GPU, or of the process.
+
+    Examples
+    --------
+    >>> history = History(steps=2, loss=[(2, 0.5)])
+    >>> History.from_dict(history.to_dict()) == history
+    True
     """
 
     steps: int = 0

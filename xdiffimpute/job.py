@@ -53,7 +53,9 @@ def job_of(
     return {
         "input": {
             "variables": {str(n): f"{v.dtype} {dict(v.sizes)}" for n, v in ds.variables.items()},
-            "coordinates": digest(ds[n].values for n in ds.coords if ds[n].chunks is None),
+            "coordinates": digest(
+                ds[n].values for n in sorted(ds.coords, key=str) if ds[n].chunks is None
+            ),
             "values": _look(ds, stretches),
             "files": None if place is None else _files(str(place)),
         },

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 
 from .exceptions import OutputExistsError
 
-__all__ = ["Ledger", "Region", "differences", "locked", "sync"]
+__all__ = ["Ledger", "Region", "differences", "sync"]
 
 Region = tuple[int, int]
 
@@ -57,7 +57,7 @@ class Ledger:
         OutputExistsError
             If another process, or another call, is writing this output.
         """
-        file = locked(self.lock)
+        file = _locked(self.lock)
         if file is None:
             raise OutputExistsError(
                 f"{str(self.path)!r} is being written by another fill; wait for that one, or give "
@@ -170,8 +170,8 @@ def sync(paths: Iterable[Path]) -> None:
             os.close(number)
 
 
-def locked(path: Path) -> BinaryIO | None:
-    """The file, made if need be, and locked until it is closed; None if somebody else has it."""
+def _locked(path: Path) -> BinaryIO | None:
+    """The file, locked until it is closed; None if somebody else has it."""
     while True:
         file = path.open("ab")
         if not _lock(file):

@@ -105,7 +105,7 @@ def write_store(ds: xr.Dataset, out: str, *, like: str | None = None) -> None:
 
     Examples
     --------
-    >>> import xdiffimpute as xdi
+    >>> import tempfile, xdiffimpute as xdi
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_store(xdi.example(), folder + "/sst.zarr")
     ...     xr.open_zarr(folder + "/sst.zarr")["sst"].shape

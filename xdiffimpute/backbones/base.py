@@ -22,6 +22,7 @@ class Backbone(nn.Module, ABC):
 
     Examples
     --------
+    >>> import torch
     >>> from xdiffimpute.backbones import BACKBONES
     >>> network = BACKBONES.create("unet", in_channels=3, out_channels=1)
     >>> network(torch.zeros(2, 3, 5, 9, 11), torch.zeros(2)).shape

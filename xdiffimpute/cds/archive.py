@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ..exceptions import FetchError, OutputExistsError
+from ..exceptions import FetchError, OutputExistsError, StorageError
 from ..progress import progress_bar
 from ..stores import write_store
 from .answer import PRELIMINARY, TIME_ENCODING, open_answer, unpack
@@ -272,8 +272,9 @@ def _kept(months: Path, before: str = "") -> Iterator[None]:
         yield
     except FetchError as error:
         raise type(error)(f"{before}{error}{_remaining(months)}") from error
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, StorageError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        reason = getattr(cause, "strerror", None) or str(error)
         raise FetchError(
             f"{before}cannot write to {str(months)!r}: {reason}; free some space there or give "
             f"store: another folder{_remaining(months)}"
