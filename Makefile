@@ -53,4 +53,4 @@ bench: $(VENV)/.complete  ## benchmarks that need no data (those that do take --
 	  echo "== $$name"; $(BIN)/python recipes/benchmarks/$$name.py || exit 1; done
 
 clean:  ## remove the environment, caches and outputs
-	rm -rf $(VENV) $(OUT) docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(OUT) docs/_build docs/notebooks .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
