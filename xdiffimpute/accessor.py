@@ -261,7 +261,7 @@ class _Impute(ABC, Generic[X]):
     ) -> Written:
         """Fill the gaps into a zarr store, region by region; a fill that was cut off goes on.
 
-        The memory does not grow with the data. ``out`` gets its name when it is whole; until then
+        One region is in memory at a time. ``out`` gets its name when it is whole; until then
         it lies in a hidden folder beside it, ``.OUT.partial``, from which the same call goes on,
         with the same result as without the interruption. One process writes an output at a time.
 

@@ -69,7 +69,7 @@ def main(ctx: click.Context) -> None:
     Results go to standard output; progress, the log and errors to standard error. Exit codes: 0
     done; 1 stopped, or a fault of the program; 2 something is wrong with the command or the data,
     and the message says what to do; 3 done but for chunks that --skip-bad left out; 130 and 143 a
-    training was stopped by SIGINT or SIGTERM, and its checkpoint is written.
+    training with --checkpoint was stopped by SIGINT or SIGTERM, and is saved.
     """
     logging_to_stderr(ctx)
 

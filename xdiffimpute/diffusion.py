@@ -28,6 +28,7 @@ from .exceptions import CompatibilityError, ImputeError, NotFittedError, OutputE
 from .fields import FieldSpec
 from .fitted import Fitted
 from .fitting import fit_network
+from .history import LIMIT
 from .imputer import Imputer
 from .job import digest
 from .methods import METHODS
@@ -47,6 +48,13 @@ from .withholding import withhold
 __all__ = ["DiffusionImputer"]
 
 log = logging.getLogger("xdiffimpute")
+
+
+COMPARING = "comparing with climatology and linear interpolation at the withheld observations"
+STRONGER = (
+    "stronger methods without training, to compare with before you choose: "
+    "ds.impute.score('thin_plate'), 'optimal_interpolation', 'dineof'"
+)
 
 
 class DiffusionImputer(Imputer):
@@ -136,17 +144,26 @@ class DiffusionImputer(Imputer):
                 plain = resumption.known(plain)
             plain = _resident(plain, self.options.variables)
             self._fitted = fit_network(plain, self.options, resumption, ranks)
-        if not (self.options.summary and ranks.first):
+        if not ranks.first:
             return self
-        said = "comparing with climatology and linear interpolation at the withheld observations"
-        if self.options.progress and not log.isEnabledFor(logging.INFO):
-            tqdm.write(said, file=sys.stderr)
+        history = self._fitted.history
+        if history.stopped != LIMIT:
+            self._tell(f"training ended after {history.steps} steps: {history.stopped}")
+        if not self.options.summary:
+            return self
+        self._tell(COMPARING, logged=True)
         skill = self.score(plain)
         self._fitted.skill = skill.to_dict()
-        table = describe(skill)
-        if self.options.progress and not log.isEnabledFor(logging.INFO):
-            tqdm.write(table, file=sys.stderr)
+        self._tell(describe(skill), logged=True)
+        self._tell(STRONGER)
         return self
+
+    def _tell(self, said: str, *, logged: bool = False) -> None:
+        """A line in the log, and beside the progress bar where the log does not show it."""
+        if not logged:
+            log.info("%s", said)
+        if self.options.progress and not log.isEnabledFor(logging.INFO):
+            tqdm.write(said, file=sys.stderr)
 
     def fill(
         self,

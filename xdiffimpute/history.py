@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["History"]
+__all__ = ["LIMIT", "History"]
+
+LIMIT = "the limit was reached"
 
 
 @dataclass

@@ -127,7 +127,7 @@ def describe(skill: xr.Dataset) -> str:
         log.warning(
             "THE NETWORK DOES NOT BEAT THE SIMPLE METHODS (%s). Try a longer max_time, a wider "
             "window, a larger size, another partition (see ds.impute.exposure()), or fill with "
-            "that method, or with 'biharmonic' or 'thin_plate'.",
+            "that method.",
             "; ".join(lost),
         )
     return text

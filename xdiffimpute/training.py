@@ -20,7 +20,7 @@ from torch import nn
 from .checkpoint_folder import CheckpointFolder, Content
 from .denoiser import Denoiser, crop
 from .exceptions import ImputeError
-from .history import History
+from .history import LIMIT, History
 from .interruption import Interruption
 from .parallel import ALONE, Ranks
 from .planning import has_bfloat16
@@ -231,7 +231,7 @@ class _Loop:
             history.stopped = "the withheld error had stopped falling"
         self.done = max(self.done, self._progress())
         if self.done >= 1.0 and not history.stopped:
-            history.stopped = "the limit was reached"
+            history.stopped = LIMIT
 
     def _look(self, checked: bool) -> dict[str, str]:
         """Write a row of the log, and say how it goes for the bar."""
@@ -244,8 +244,8 @@ class _Loop:
             self.rows.write(row | {"learning_rate": self._rate()} | numbers)
         return {
             "loss": f"{state.running:.4f}",
-            "withheld": f"{last:.4f}",
-            "done": f"{self.done:.0%}",
+            "withheld": f"{last**0.5:.4f}",
+            "done": f"{min(self.done, 1.0):.0%}",
             "samples/s": f"{numbers['samples_per_second']:.0f}",
             "waiting": f"{numbers['waiting']:.0%}",
             "memory": f"{numbers['memory'] / 2**20:.0f} MiB",
