@@ -319,7 +319,7 @@ def test_fit_is_stopped_and_goes_on(
         patched.setattr(Denoiser, "loss", at_loss(2, lambda: signal.raise_signal(number)))
         stopped = run(*command, code=code)
     assert f"training was stopped by {name} after 2 steps" in stopped.stderr
-    assert f"--checkpoint {folder} --resume" in stopped.stderr
+    assert repr(folder) in stopped.stderr and "the same command with --resume" in stopped.stderr
     assert "nothing to resume" in stopped.stderr and "Traceback" not in stopped.stderr
     assert not Path(model).exists()
     monkeypatch.setattr("xdiffimpute.diffusion.DiffusionImputer.score", lambda *_: xr.Dataset())

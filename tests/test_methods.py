@@ -34,6 +34,16 @@ def split(method, pattern, observed, seed=0):
     return partition.split(observed, np.random.default_rng(seed))
 
 
+@pytest.fixture
+def few_steps(monkeypatch):
+    """Of the ODE, also where a fit takes them to judge itself."""
+    for name in METHODS:
+        options = METHODS.get(name).samplers.get("multi_step")
+        if options is not None:
+            monkeypatch.setitem(options, "steps", 3)
+
+
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.parametrize("name", METHODS.names())
 def test_fits_fills_and_is_saved(name, tmp_path):
     ds = make()
@@ -58,6 +68,7 @@ def test_fits_fills_and_is_saved(name, tmp_path):
         assert again.fill(ds, sampler=simple)["a"].equals(imputer.fill(ds, sampler=simple)["a"])
 
 
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.parametrize("name", METHODS.names())
 def test_on_tiles(name):
     """Training, the choice of a sampler and the fill of fields larger than a tile."""
