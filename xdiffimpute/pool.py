@@ -116,8 +116,8 @@ class BlockPool:
         else:
             held = max(2, self._capacity(limit))
             self.blocks = self._load(held)
-            while not self.blocks and self._order:
-                self.blocks = self._load(held)
+        while not self.blocks and self._order:  # nothing was observed in those
+            self.blocks = self._load(2)
 
     @property
     def longest(self) -> int:

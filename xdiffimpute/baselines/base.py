@@ -8,7 +8,6 @@ observations, lazy blocks whose result does not depend on the chunks, and CF met
 from __future__ import annotations
 
 import copy
-import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
@@ -24,6 +23,7 @@ from ..exceptions import ImputeError, NotFittedError
 from ..fields import FieldSpec
 from ..geometry import Geometry
 from ..imputer import Imputer
+from ..job import digest
 from ..quantities import dequantify, requantify
 from ..tiling import Stretches
 from ..trials import make_trials
@@ -250,10 +250,7 @@ class Baseline(Imputer):
             return line
         arrays, small = self._fitted.statistics.to_arrays()
         tuned = [small, [dict(method.settings) for method in self._fitted.methods]]
-        digest = hashlib.sha256(repr(tuned).encode())
-        for name in sorted(arrays):
-            digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-        return f"{line} {digest.hexdigest()[:16]}"
+        return f"{line} {digest([repr(tuned), *(arrays[name] for name in sorted(arrays))])}"
 
     def _tune(
         self,
