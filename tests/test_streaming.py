@@ -59,13 +59,14 @@ def test_values_are_those_of_one_place_and_time(store, limit):
         assert batch.features.shape[-2:] == (6, 8)
         assert all(0 <= y <= 4 and 0 <= x <= 4 for y, x in batch.offsets)
         values = batch.x.numpy() * statistics.scale.ravel()[0] + statistics.coefficients.ravel()[0]
-        for sample, seen in zip(values, batch.observed.numpy() > 0, strict=True):
+        observed = batch.x != 0  # no value of this store is the mean
+        for sample, seen in zip(values, observed.numpy(), strict=True):
             t, y, x = np.meshgrid(np.arange(3), np.arange(10), np.arange(12), indexing="ij")
             offset = sample[0] - (t + 1000.0 * y + 100000.0 * x)
             assert np.ptp(offset[seen[0]]) < 1.5
-        assert ((batch.context + batch.query) <= batch.observed).all()
+        assert ((batch.context + batch.query) <= observed).all()
         assert (batch.query.sum(dim=(1, 2, 3, 4)) > 0).all()
-        assert (batch.x[batch.observed == 0] == 0).all()
+        assert 0.5 < observed.float().mean() < 0.9
 
 
 def test_a_pool_smaller_than_the_store_visits_all_of_it(store):

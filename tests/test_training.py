@@ -23,7 +23,7 @@ def batches(seed=0, bad=False):
         context = (torch.rand(x.shape, generator=generator) < 0.5).float()
         if bad:
             x = x * math.inf
-        yield Batch(x, observed, context, observed - context, torch.zeros(4, 2, 1, 8, 8))
+        yield Batch(x, context, observed - context, torch.zeros(4, 2, 1, 8, 8))
 
 
 def run(settings, validate=None, seed=0, bad=False, source=None, **options):

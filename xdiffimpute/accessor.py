@@ -263,7 +263,8 @@ class _Impute(ABC, Generic[X]):
 
         One region is in memory at a time. ``out`` gets its name when it is whole; until then
         it lies in a hidden folder beside it, ``.OUT.partial``, from which the same call goes on,
-        with the result of an undisturbed fill, up to rounding. One process writes an output at a time.
+        with the result of an undisturbed fill, up to rounding. One process at a time writes an
+        output.
 
         Parameters
         ----------

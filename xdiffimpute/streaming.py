@@ -29,7 +29,7 @@ class Batch:
     ----------
     x : Tensor, shape (B, C, T, H, W)
         Standardised values, zero where not observed.
-    observed, context, query : Tensor, shape (B, C, T, H, W)
+    context, query : Tensor, shape (B, C, T, H, W)
         1 inside, 0 outside.
     features : Tensor, shape (B, F, T, h, w)
         Coordinates of the tile.
@@ -40,7 +40,6 @@ class Batch:
     """
 
     x: Tensor
-    observed: Tensor
     context: Tensor
     query: Tensor
     features: Tensor
@@ -51,11 +50,11 @@ class Batch:
         """The batch on a device."""
         if device.type == "cpu":
             return self
-        x, observed, context, query, features = (
+        x, context, query, features = (
             part.pin_memory().to(device, non_blocking=True)
-            for part in (self.x, self.observed, self.context, self.query, self.features)
+            for part in (self.x, self.context, self.query, self.features)
         )
-        return Batch(x, observed, context, query, features, self.offsets, self.position)
+        return Batch(x, context, query, features, self.offsets, self.position)
 
 
 def batches(
@@ -113,12 +112,12 @@ def batches(
             )
             for k in (range(batch) if share is None else share)
         ]  # fmt: skip
-        x, observed, context, query, features = (
-            torch.from_numpy(np.stack([sample[k] for sample in samples])) for k in range(5)
+        x, context, query, features = (
+            torch.from_numpy(np.stack([sample[k] for sample in samples])) for k in range(4)
         )
-        offsets = [sample[5] for sample in samples]
+        offsets = [sample[4] for sample in samples]
         step += 1
-        yield Batch(x, observed, context, query, features, offsets, pool.position(step))
+        yield Batch(x, context, query, features, offsets, pool.position(step))
 
 
 def _about_an_observation(
@@ -174,7 +173,6 @@ def _sample(
     inner = (y + np.arange(tile[0]), (x + np.arange(tile[1])) % w)
     return (
         np.where(observed, z, 0.0).astype(np.float32),
-        observed.astype(np.float32),
         context.astype(np.float32),
         query.astype(np.float32),
         np.ascontiguousarray(coordinates(frames, *inner)),
