@@ -1,9 +1,10 @@
-"""Training samples per second fed from a dask-backed zarr store, over the same from memory.
+"""Training samples per second fed from zarr and from netCDF4, over the same from memory.
 
     python recipes/benchmarks/streaming.py
 
-Both runs take the same steps with the same network, in turns, several times; the pool for the
-store is limited to an eighth of the data so that it is really read all the time.
+All runs take the same steps with the same network, in turns, several times; the pool for a store
+is limited to an eighth of the data so that it is really read all the time. Both stores are chunked
+in time and compressed. Waiting is the share of the time in which training had no batch to work on.
 """
 
 from __future__ import annotations
@@ -30,21 +31,31 @@ from xdiffimpute.streaming import batches
 from xdiffimpute.training import Training, train
 from xdiffimpute.transforms import Statistics
 
+CHUNK = 64
 
-def make_store(path: Path, frames: int, seed: int) -> None:
-    """Smooth random fields with half of the pixels missing, chunked in time."""
+
+def make_stores(folder: Path, frames: int, seed: int) -> dict[str, xr.Dataset]:
+    """Noise with half of the pixels missing, chunked in time: in memory, in zarr, in netCDF4."""
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((frames, 64, 64)).astype("float32")
     noise[rng.random(noise.shape) < 0.5] = np.nan
     time_axis = np.datetime64("2000-01-01", "ns") + np.arange(frames) * np.timedelta64(1, "D")
-    xr.Dataset(
+    ds = xr.Dataset(
         {"a": (("time", "lat", "lon"), noise)},
         coords={"time": time_axis, "lat": np.arange(64.0), "lon": np.arange(64.0)},
-    ).chunk(time=64).to_zarr(path, consolidated=False)
+    )
+    ds.chunk(time=CHUNK).to_zarr(folder / "store.zarr", consolidated=False)
+    packing = {"chunksizes": (CHUNK, 64, 64), "zlib": True, "complevel": 1}
+    ds.to_netcdf(folder / "store.nc", encoding={"a": packing})
+    return {
+        "memory": ds,
+        "zarr": xr.open_zarr(folder / "store.zarr", consolidated=False),
+        "netCDF4": xr.open_dataset(folder / "store.nc", chunks={"time": CHUNK}),
+    }
 
 
-def rate(ds: xr.Dataset, limit: int, steps: int, seed: int) -> tuple[float, bool]:
-    """Samples per second of training, and whether the data were resident."""
+def rate(ds: xr.Dataset, limit: int, steps: int, seed: int) -> tuple[float, float, bool]:
+    """Samples per second of training, share of waiting, and whether the data were resident."""
     spec = FieldSpec.from_dataset(ds)
     packed, clock = spec.pack(ds), spec.clock(ds)
     sizes = plan(packed.sizes["time"], spec.shape, 1, window=5)
@@ -61,10 +72,12 @@ def rate(ds: xr.Dataset, limit: int, steps: int, seed: int) -> tuple[float, bool
     denoiser = Denoiser(1, coordinates.count, size=sizes.size).to(sizes.device)
     settings = Training(steps=steps, checks=1)
     start = time.perf_counter()
-    train(denoiser, source, settings, validate=None, device=sizes.device, seed=seed, progress=False)
+    _, history = train(
+        denoiser, source, settings, validate=None, device=sizes.device, seed=seed, progress=False
+    )
     taken = time.perf_counter() - start
     source.close()
-    return steps * sizes.batch / taken, pool.resident
+    return steps * sizes.batch / taken, history.waiting / taken, pool.resident
 
 
 def main() -> None:
@@ -73,28 +86,34 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args()
+    rows: list[dict[str, tuple[float, float]]] = []
     with tempfile.TemporaryDirectory() as folder:
-        store = Path(folder) / "store.zarr"
-        make_store(store, options.frames, options.seed)
+        sources = make_stores(Path(folder), options.frames, options.seed)
         size = options.frames * 64 * 64 * 4
-        ratios, rates = [], []
         for k in range(options.rounds):
-            memory, resident = rate(
-                xr.open_zarr(store, consolidated=False).load(),
-                2 * size,
-                options.steps,
-                options.seed + k,
-            )
-            streamed, kept = rate(
-                xr.open_zarr(store, consolidated=False), size // 8, options.steps, options.seed + k
-            )
-            if not resident or kept:
-                raise SystemExit("the two runs do not differ in where the data are")
-            rates.append((memory, streamed))
-            ratios.append(streamed / memory)
-            print(f"memory {memory:.1f}, zarr {streamed:.1f} samples/s, ratio {ratios[-1]:.3f}")
-    results = {"ratio": statistics.median(ratios), "ratios": ratios, "rates": rates}
-    print(f"median ratio {results['ratio']:.3f}, from {min(ratios):.3f} to {max(ratios):.3f}")
+            row = {}
+            for name, ds in sources.items():
+                limit = 2 * size if name == "memory" else size // 8
+                *numbers, resident = rate(ds, limit, options.steps, options.seed + k)
+                if resident != (name == "memory"):
+                    raise SystemExit("the runs do not differ in where the data are")
+                row[name] = (numbers[0], numbers[1])
+            rows.append(row)
+            said = (f"{name} {r:.1f} ({w:.1%} waiting)" for name, (r, w) in row.items())
+            print("samples/s: " + ", ".join(said), flush=True)
+    results: dict[str, object] = {"rows": rows}
+    for name in ("zarr", "netCDF4"):
+        ratios = [row[name][0] / row["memory"][0] for row in rows]
+        waiting = [row[name][1] for row in rows]
+        results[name] = {
+            "ratio": statistics.median(ratios), "ratios": ratios,
+            "waiting": statistics.median(waiting),
+        }  # fmt: skip
+        print(
+            f"{name} over memory: median {statistics.median(ratios):.3f}, from {min(ratios):.3f} "
+            f"to {max(ratios):.3f}; waiting {statistics.median(waiting):.1%} (at most "
+            f"{max(waiting):.1%})"
+        )
     save(options.json, "streaming", options, results)
 
 
