@@ -19,7 +19,7 @@ from .partition import Partition
 
 __all__ = ["contexts", "gaussian", "imputation_expectation"]
 
-CELLS_AT_ONCE = (100_000, 4_000_000)  # of all members in a batch: on a CPU (its cache), on a GPU
+CELLS_AT_ONCE = (50_000, 4_000_000)  # of all members in a batch: on a CPU (its cache), on a GPU
 
 
 def contexts(

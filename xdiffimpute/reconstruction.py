@@ -20,6 +20,7 @@ import torch
 import xarray as xr
 
 from ._typing import FloatArray
+from .allocation import keep_memory
 from .coordinates import Coordinates
 from .denoiser import Denoiser
 from .imputation import gaussian
@@ -90,6 +91,7 @@ class Filler:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """On a worker: the network moves to its GPU, if it has one."""
+        keep_memory()
         self.__dict__.update(state)
         self.denoiser.to(best_device())
 

@@ -21,7 +21,8 @@ from .tiling import ramp, starts
 
 __all__ = ["InSurroundings", "Tiled", "cells_at_once"]
 
-CELLS_AT_ONCE = 400_000
+# On a CPU, where the memory of layers below 32 MB is used again without a new mapping; on a GPU.
+CELLS_AT_ONCE = (50_000, 1_000_000)
 BYTES_A_CELL = 2_500  # of the network's layers, for a cell of a tile
 SHARE = 4  # of the free memory
 
@@ -133,4 +134,5 @@ def cells_at_once(device: torch.device) -> int:
     int
     """
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
-    return min(CELLS_AT_ONCE, int(free // (SHARE * BYTES_A_CELL)))
+    most = CELLS_AT_ONCE[device.type != "cpu"]
+    return min(most, int(free // (SHARE * BYTES_A_CELL)))

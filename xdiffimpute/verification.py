@@ -21,7 +21,7 @@ from .first_guess import first_guesses, tune_guesses
 from .partition import Partition
 from .planning import Plan
 from .samplers import Sampler
-from .tiled import InSurroundings
+from .tiled import InSurroundings, cells_at_once
 from .tiling import MARGIN, surroundings
 from .transforms import Statistics
 from .withholding import Withheld
@@ -29,7 +29,6 @@ from .withholding import Withheld
 __all__ = ["Verification"]
 
 MAX_WINDOWS = 48
-BATCH_CELLS = 300_000
 
 
 class Verification:
@@ -157,7 +156,7 @@ class Verification:
 
     def _compare(self, denoiser: Denoiser, run: Sampler) -> tuple[Tensor, Tensor]:
         """Squared errors (zero outside the withheld cells) and variances, (N, C, T, H, W)."""
-        size = max(1, BATCH_CELLS // int(np.prod(self.inputs.shape[1:])))
+        size = max(1, cells_at_once(self.device) // int(np.prod(self.inputs.shape[1:])))
         squared, variances = [], []
         tile = (self.targets.shape[-2], self.targets.shape[-1])
         with torch.inference_mode():

@@ -2,9 +2,8 @@
 
     python recipes/benchmarks/fill_rate.py
 
-All fill the same data with the same network, in turns, several times. One process with one thread
-against two workers with one thread each is the fair comparison; one process with two threads, which
-torch uses inside the network, is shown beside it. On an idle machine with two cores or more.
+All fill the same data with the same network, in turns, several times: one process with one thread
+against two workers with one thread each. On an idle machine with two cores or more.
 """
 
 from __future__ import annotations
@@ -74,22 +73,19 @@ def main() -> None:
         path = Path(folder) / "in.zarr"
         plain.chunk(time=64).to_zarr(path, consolidated=False)
         ds = xr.open_zarr(path, consolidated=False)
-        client.run(torch.set_num_threads, 1)
         for sampler in options.samplers:
-            rows = results.setdefault(sampler, {"one": [], "one, 2 threads": [], "two workers": []})
+            rows = results.setdefault(sampler, {"one": [], "two workers": []})
             with client.as_current(), dask.config.set(scheduler=client.get):
                 rate(ds.isel(time=slice(64)), imputer, sampler)  # imports, on the workers
             for _ in range(options.rounds):
                 rows["one"].append(rate(ds, imputer, sampler))
-                torch.set_num_threads(2)
-                rows["one, 2 threads"].append(rate(ds, imputer, sampler))
-                torch.set_num_threads(1)
                 with client.as_current(), dask.config.set(scheduler=client.get):
                     rows["two workers"].append(rate(ds, imputer, sampler))
             ratios = [b / a for a, b in zip(rows["one"], rows["two workers"], strict=True)]
             said = ", ".join(f"{k} {statistics.median(v):.0f}" for k, v in rows.items())
             print(
-                f"{sampler}: {said} cells/s; two workers over one: {statistics.median(ratios):.2f}"
+                f"{sampler}: {said} cells/s; two workers over one: {statistics.median(ratios):.2f} "
+                f"({min(ratios):.2f} to {max(ratios):.2f})"
             )
             rows["ratio"] = ratios
     save(options.json, "fill_rate", options, results)
