@@ -33,8 +33,9 @@ def faults(what: str, **environ: str) -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="about the GNU C library")
 def test_layers_are_not_mapped_anew_on_a_worker():
     limited = {"MALLOC_TRIM_THRESHOLD_": "65536"}  # as dask's nanny sets it
-    assert faults("as it is", **limited) > 10_000
-    assert faults("kept", **limited) < 1_000
+    anew = faults("as it is", **limited)
+    assert anew > 10_000
+    assert faults("kept", **limited) < anew / 10
 
 
 def test_nothing_is_set_where_nothing_is_limited(monkeypatch):

@@ -437,3 +437,52 @@ def test_a_fit_leaves_the_global_generator_alone(fitted):
     torch.manual_seed(5)
     fit(make(frames=8), steps=1)
     assert torch.equal(torch.rand(3), expected)
+
+
+def count_windows(monkeypatch):
+    """First frames of the windows that go through the network."""
+    seen, predict = [], Filler._predict
+
+    def counted(self, z, times, series, low):
+        seen.extend(times)
+        return predict(self, z, times, series, low)
+
+    monkeypatch.setattr(Filler, "_predict", counted)
+    return seen
+
+
+def test_frames_that_lack_nothing_cost_nothing(fitted, monkeypatch):
+    ds, imputer = fitted
+    whole = imputer.fill(ds)
+    few = ds.assign(sst=whole["sst"].where(ds["time"] != ds["time"][9], ds["sst"]))
+    expected = count_windows(monkeypatch)
+    filled = imputer.fill(few)
+    assert expected == [t for t in range(0, 24, 2) if t <= 9 < t + 4]
+    assert int(filled["sst"].isnull().sum()) == int(whole["sst"].isnull().sum())
+    imputer.fill(few, where=xr.ones_like(few["sst"], dtype=bool))
+    assert len(set(expected)) > 10  # land is asked for, in every frame
+
+
+def test_a_score_fills_no_more_than_the_withheld_frames(monkeypatch):
+    ds = make(frames=200).chunk(time=50)
+    imputer = DiffusionImputer(steps=1, window=4, progress=False, summary=False).fit(ds)
+    seen = count_windows(monkeypatch)
+    skill = imputer.score(ds)
+    withheld = imputer.fitted.withheld.time
+    near = {t for t in range(0, 200, 2) if ((withheld >= t) & (withheld < t + 4)).any()}
+    assert set(seen) == near and len(near) < 60
+    assert np.isfinite(skill["sst"].sel(metric="rmse")).all()
+
+
+def test_a_sampler_is_chosen_on_some_windows_after_a_short_training(monkeypatch):
+    from xdiffimpute.verification import Verification
+
+    asked, judge = [], Verification.judge
+
+    def counted(self, denoiser, run, most=None):
+        asked.append((most, self.windows))
+        return judge(self, denoiser, run, most)
+
+    monkeypatch.setattr(Verification, "judge", counted)
+    DiffusionImputer(steps=2, window=2, progress=False, summary=False).fit(make(frames=200))
+    assert [most for most, _ in asked[-2:]] == [8, 8] and asked[-1][1] > 8

@@ -39,6 +39,23 @@ def test_same_seed_same_network_bit_for_bit():
     assert all(torch.equal(one[k], two[k]) for k in one)
 
 
+def test_a_large_batch_goes_through_the_network_in_parts(monkeypatch):
+    """Gradients add up to those of the whole, whatever the number of queried cells in a part."""
+    one, history = run(Training(steps=2))
+    drawn, loss = [], Denoiser.loss
+
+    def counted(self, x, *others):
+        drawn.append(len(x))
+        return loss(self, x, *others)
+
+    monkeypatch.setattr(Denoiser, "loss", counted)
+    monkeypatch.setattr("xdiffimpute.training.CELLS_AT_ONCE", (3 * 64, 3 * 64))
+    two, other = run(Training(steps=2))
+    assert drawn == [3, 1, 3, 1] and other.samples == history.samples == 8
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(two.state_dict()[name], value, rtol=1e-4, atol=1e-5)
+
+
 def test_steps_are_counted_and_the_time_limit_holds():
     _, history = run(Training(steps=3))
     assert history.steps == 3 and len(history.loss) == 3

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from dataclasses import fields, replace
+from functools import partial
 from inspect import signature
 from typing import Any, Self
 
@@ -197,6 +198,19 @@ class DiffusionImputer(Imputer):
         CompatibilityError
             If the imputer was fitted on other variables, units or another grid.
         """
+        return self._fill(ds, sampler, members, where, seed, progress)
+
+    def _fill(
+        self,
+        ds: xr.Dataset,
+        sampler: str | Sampler | None = None,
+        members: int | None = None,
+        where: xr.DataArray | None = None,
+        seed: int | None = None,
+        progress: bool = False,
+        cuts: Sequence[int] = (),
+    ) -> xr.Dataset:
+        """Fill; see :func:`xdiffimpute.reconstruction.reconstruct` about the cuts."""
         fitted = self.fitted
         plain, units = dequantify(ds)
         fitted.spec.check(plain)
@@ -211,8 +225,6 @@ class DiffusionImputer(Imputer):
         if seed is not None and seed < 0:
             raise ImputeError(f"seed={seed!r} must be a whole number of 0 or more")
         name, run = self._sampler(sampler, members)
-        filler = self._filler(plain, spec, name, run, fitted.seed if seed is None else seed)
-        mean, error = reconstruct(filler, packed, progress=progress)
         domain: BoolArray | xr.DataArray
         if where is not None:
             domain = np.ones((len(spec.channels), *spec.shape), dtype=bool)
@@ -220,6 +232,9 @@ class DiffusionImputer(Imputer):
             domain = fitted.domain()
         else:
             domain = settled(packed.notnull().any(("series", "time")))
+        filler = self._filler(plain, spec, name, run, fitted.seed if seed is None else seed)
+        filler.domain = domain if isinstance(domain, np.ndarray) else None
+        mean, error = reconstruct(filler, packed, progress=progress, cuts=cuts)
         out = assemble(
             plain, fitted.spec, mean, domain=domain, standard_error=error,
             method=f"{self.name}, {fitted.method}, {name}", where=where,
@@ -381,7 +396,14 @@ class DiffusionImputer(Imputer):
             withheld = withhold(
                 packed, clock, fitted.partition, window=fitted.window, seed=fitted.seed + 1
             )
-        return compare(self, plain, self._spec_of(plain), withheld, domain)
+        return compare(
+            self,
+            plain,
+            self._spec_of(plain),
+            withheld,
+            domain,
+            partial(self._fill, cuts=withheld.edges()),
+        )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write one file that :func:`xdiffimpute.load` reads: safetensors, no code.

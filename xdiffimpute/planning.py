@@ -69,11 +69,11 @@ class Plan:
 
 
 def _affordable(tile: int, shape: tuple[int, int], layers: int) -> int:
-    """A tile, halved until a training step with two of them has room in the free memory."""
+    """A tile, halved until the layers of one have room in the free memory, in training."""
     free = free_memory()
     while tile > LEAST_TILE:
         cells = layers * min(tile, shape[0]) * min(tile, shape[1])
-        if 2 * cells * BYTES_A_CELL * SHARE <= free:
+        if cells * BYTES_A_CELL * SHARE <= free:
             return tile
         tile = max(LEAST_TILE, tile // 2)
     return tile

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ._typing import FloatArray
+from ._typing import BoolArray, FloatArray
 from .allocation import keep_memory
 from .coordinates import Coordinates
 from .denoiser import Denoiser
@@ -65,6 +65,9 @@ class Filler:
     density : float, optional
         Share of cells in a training context, for ensembles.
     seed : int
+    domain : bool array, shape (C, H, W), optional
+        Cells that are wanted. Windows of frames which lack none of them are passed over, and such
+        frames may come back as NaN.
     """
 
     denoiser: Denoiser
@@ -79,6 +82,7 @@ class Filler:
     inflation: FloatArray
     density: float | None = None
     seed: int = 0
+    domain: BoolArray | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """For the way to a worker: the network on the CPU, and no masks that nobody draws from."""
@@ -135,6 +139,7 @@ class Filler:
             total[1, span] += share * variance
             weight[span] += share
         inner = slice(start - low, stop - low)
+        weight[weight == 0.0] = np.nan
         mean = (total[0, inner] / weight[inner]).astype(np.float32)
         spread = np.sqrt(total[1, inner] / weight[inner]).astype(np.float32)
         spread *= self.inflation.astype(np.float32)[:, None, None]
@@ -149,8 +154,11 @@ class Filler:
     def _windows_of(
         self, z: FloatArray, series: int, low: int, start: int, stop: int
     ) -> Iterator[tuple[int, FloatArray, FloatArray]]:
-        """First frame, mean and variance (T, C, H, W) of each window that touches the frames."""
-        times = [t for t in self.windows() if t < stop and t + self.window > start]
+        """First frame, mean and variance (T, C, H, W) of each window about a frame with gaps."""
+        missing = np.isnan(z) if self.domain is None else np.isnan(z) & self.domain
+        gappy = low + np.flatnonzero(missing.any(axis=(1, 2, 3)))
+        gappy = gappy[(gappy >= start) & (gappy < stop)]
+        times = [t for t in self.windows() if ((gappy >= t) & (gappy < t + self.window)).any()]
         cells = self.window * int(np.prod(z.shape[1:]))
         size = max(1, cells_at_once(next(self.denoiser.parameters()).device) // cells)
         for k in range(0, len(times), size):
@@ -199,7 +207,11 @@ def segment_frames(shape: tuple[int, ...], window: int) -> int:
 
 
 def reconstruct(
-    filler: Filler, packed: xr.DataArray, *, progress: bool = False
+    filler: Filler,
+    packed: xr.DataArray,
+    *,
+    progress: bool = False,
+    cuts: Sequence[int] = (),
 ) -> tuple[xr.DataArray, xr.DataArray]:
     """Fill a packed array.
 
@@ -210,6 +222,8 @@ def reconstruct(
         Lazy if backed by dask; then nothing is computed here.
     progress : bool
         Show a bar, when computing at once.
+    cuts : sequence of int
+        Frames at which a segment is to begin, besides the usual ones.
 
     Returns
     -------
@@ -219,7 +233,7 @@ def reconstruct(
     packed = packed.transpose("series", "time", "channel", "y", "x")
     n_series, n_time, c, h, w = packed.shape
     length = segment_frames(packed.shape, filler.window)
-    edges = [*range(0, n_time, length), n_time]
+    edges = sorted({*range(0, n_time, length), *cuts, n_time})
     spans = list(zip(edges[:-1], edges[1:], strict=True))
     if packed.chunks is None:
         out = np.empty((2, *packed.shape), dtype=np.float32)

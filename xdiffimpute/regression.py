@@ -7,6 +7,7 @@ seen ``PRIOR_FRAMES`` more times, so a cell with few observations is safe.
 
 from __future__ import annotations
 
+import dask
 import dask.array as da
 import numpy as np
 import xarray as xr
@@ -19,6 +20,7 @@ __all__ = ["constant_only", "normal_equations", "solve"]
 PRIOR_FRAMES = 8.0
 NEIGHBOURHOOD = 4.0
 BLOCK_CELLS = 2**23
+AT_ONCE = 16  # chunks of a store; the sums of no more than these are held beside the total
 
 
 def normal_equations(
@@ -79,9 +81,11 @@ def _store_sums(
         )  # fmt: skip
         parts.append(summed.sum(axis=0))
         start += length
-    while len(parts) > 1:  # a tree of sums keeps few of them in memory at once
-        parts = [sum(parts[k : k + 8][1:], parts[k]) for k in range(0, len(parts), 8)]
-    return np.asarray(parts[0].compute(), dtype=np.float64)
+    total = np.zeros(parts[0].shape)
+    for k in range(0, len(parts), AT_ONCE):
+        for part in dask.compute(*parts[k : k + AT_ONCE]):
+            total += part
+    return total
 
 
 def _chunk_sums(

@@ -88,6 +88,15 @@ def thinned(ds: xr.Dataset, spec: FieldSpec, withheld: Withheld) -> xr.Dataset:
     return ds.assign(spec.unpack(withheld.remove(spec.pack(ds)), like=ds))
 
 
+def _cut_at(ds: xr.Dataset, spec: FieldSpec, edges: list[int]) -> xr.Dataset:
+    """With chunks that end where runs do, so that no more than these is filled."""
+    time = spec.axes.time
+    if time is None:
+        return ds
+    known = np.cumsum([0, *ds.unify_chunks().chunksizes.get(time, (ds.sizes[time],))])
+    return ds.chunk({time: tuple(int(n) for n in np.diff(np.union1d(known, edges)))})
+
+
 def residuals(
     ds: xr.Dataset,
     spec: FieldSpec,
@@ -112,7 +121,7 @@ def residuals(
     -------
     Residuals
     """
-    gappy = thinned(ds.chunk(), spec, withheld)
+    gappy = thinned(_cut_at(ds.chunk(), spec, withheld.edges()), spec, withheld)
     names = [channel.variable for channel in spec.channels]
     runs = _runs(withheld)
     if not runs:

@@ -30,7 +30,12 @@ REFERENCES = ("climatology", "linear")
 
 
 def compare(
-    imputer: Imputer, ds: xr.Dataset, spec: FieldSpec, withheld: Withheld, domain: BoolArray
+    imputer: Imputer,
+    ds: xr.Dataset,
+    spec: FieldSpec,
+    withheld: Withheld,
+    domain: BoolArray,
+    fill: Callable[[xr.Dataset], xr.Dataset] | None = None,
 ) -> Residuals:
     """Errors of an imputer beside those of climatology and linear interpolation.
 
@@ -45,12 +50,16 @@ def compare(
     withheld : Withheld
     domain : bool array, shape (C, H, W)
         Cells observed at least once.
+    fill : callable, optional
+        How the imputer fills; default: as :func:`filling` says.
 
     Returns
     -------
     Residuals
     """
     fills: dict[str, Callable[[xr.Dataset], xr.Dataset]] = {}
+    if fill is not None:
+        fills[imputer.name] = fill
     for method in (imputer, *(BASELINES.create(name) for name in REFERENCES)):
         fills.setdefault(method.name, filling(method, spec))
     log.info(

@@ -56,6 +56,20 @@ class Batch:
         )
         return Batch(x, context, query, features, self.offsets, self.position)
 
+    def split(self, size: int) -> list[Batch]:
+        """The samples in parts of at most ``size``."""
+        parts = []
+        for k in range(0, len(self.x), size):
+            part = slice(k, k + size)
+            offsets = None if self.offsets is None else self.offsets[part]
+            parts.append(
+                Batch(
+                    self.x[part], self.context[part], self.query[part], self.features[part],
+                    offsets, self.position,
+                )
+            )  # fmt: skip
+        return parts
+
 
 def batches(
     pool: BlockPool,

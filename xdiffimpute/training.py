@@ -11,11 +11,11 @@ import logging
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .checkpoint_folder import CheckpointFolder, Content
 from .denoiser import Denoiser, crop
@@ -35,6 +35,7 @@ __all__ = ["Training", "train"]
 log = logging.getLogger("xdiffimpute")
 
 LOOK_EVERY = 10
+CELLS_AT_ONCE = (50_000, 1_000_000)  # whose layers are kept for the gradient: on a CPU, on a GPU
 
 
 @dataclass(frozen=True)
@@ -292,23 +293,34 @@ def _update(
     denoiser.train()
     device = batch.x.device
     t = denoiser.sample_time(len(batch.x), generator, device)
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bfloat16(device)):
-        objective, loss = denoiser.loss(
-            batch.x, batch.context, batch.query, batch.features, t, generator, batch.offsets
-        )
     optimiser.zero_grad(set_to_none=True)
-    objective.backward()
-    cells = _queried(batch) if ranks.size > 1 else 0.0
-    samples = ranks.sum_gradients(denoiser.parameters(), len(batch.x), cells)
+    cells, loss = _queried(batch), torch.zeros((), device=device)
+    for part, times in zip(*_parts(batch, t), strict=True):
+        share = _queried(part) / cells.clamp(min=1.0)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bfloat16(device)):
+            objective, found = denoiser.loss(
+                part.x, part.context, part.query, part.features, times, generator, part.offsets
+            )
+        (share * objective).backward()
+        loss += share * found
+    weight = float(cells) if ranks.size > 1 else 0.0
+    samples = ranks.sum_gradients(denoiser.parameters(), len(batch.x), weight)
     nn.utils.clip_grad_norm_(denoiser.parameters(), settings.clip)
     optimiser.step()
     return float(loss), samples
 
 
-def _queried(batch: Batch) -> float:
+def _parts(batch: Batch, t: Tensor) -> tuple[list[Batch], Sequence[Tensor]]:
+    """The samples in parts that go through the network one after the other, and their times."""
+    cells = batch.x[0, :, :, 0, 0].numel() * batch.features[0, 0, 0].numel()
+    size = max(1, CELLS_AT_ONCE[batch.x.device.type != "cpu"] // cells)
+    return batch.split(size), t.split(size)
+
+
+def _queried(batch: Batch) -> Tensor:
     """Number of cells that the loss is taken over."""
     size = (batch.features.shape[-2], batch.features.shape[-1])
-    return float(crop(batch.query, batch.offsets, size).sum())
+    return crop(batch.query, batch.offsets, size).sum()
 
 
 def _progress(steps: int, seconds: float, settings: Training) -> float:

@@ -28,7 +28,8 @@ from .withholding import Withheld
 
 __all__ = ["Verification"]
 
-MAX_WINDOWS = 48
+MAX_WINDOWS, LEAST_WINDOWS = 48, 12
+MAX_CELLS = 1_500_000  # of all windows, so that a look takes seconds
 
 
 class Verification:
@@ -69,8 +70,10 @@ class Verification:
         self.scale = np.broadcast_to(statistics.scale[:, 0, 0], (packed.sizes["channel"],))
         self.spread = _variance(packed, withheld, statistics)
         rng = np.random.default_rng(np.random.SeedSequence([seed, 4]))
-        places = _places(withheld, packed.sizes["time"], sizes.window, rng)
         t = sizes.window
+        cells = packed.sizes["channel"] * t * int(np.prod(sizes.tile))
+        most = int(np.clip(MAX_CELLS // cells, LEAST_WINDOWS, MAX_WINDOWS))
+        places = _places(withheld, packed.sizes["time"], t, most, rng)
         lazy = [packed.isel(series=s, time=slice(a, a + t)) for s, a in places]
         inputs, targets, masks, features = [], [], [], []
         self.offsets: list[tuple[int, int]] = []
@@ -136,8 +139,17 @@ class Verification:
             whole[..., y : y + h, x : x + w] = tile
         return out
 
-    def judge(self, denoiser: Denoiser, run: Sampler) -> tuple[float, FloatArray]:
+    def judge(
+        self, denoiser: Denoiser, run: Sampler, most: int | None = None
+    ) -> tuple[float, FloatArray]:
         """Error of a sampler, and the factor that makes its standard error true.
+
+        Parameters
+        ----------
+        denoiser : Denoiser
+        run : Sampler
+        most : int, optional
+            Windows to look at, of all :attr:`windows`.
 
         Returns
         -------
@@ -146,22 +158,31 @@ class Verification:
         inflation : float array, shape (C,)
             Root mean square of error / standard error in each channel.
         """
-        squared, variance = self._compare(denoiser, run)
+        picked = _spread(self.windows, most)
+        squared, variance = self._compare(denoiser, run, picked)
         dims = (0, 2, 3, 4)
-        cells = self.masks.sum(dim=dims)
+        cells = self.masks[picked].sum(dim=dims)
         ratio = (squared / variance.clamp(min=1e-12)).sum(dim=dims) / cells.clamp(min=1.0)
         factor = torch.where(cells >= 20, ratio.sqrt(), torch.ones_like(ratio)).clamp(0.1, 10.0)
         error = float(squared.sum() / cells.sum().clamp(min=1.0))
         return error, np.asarray(factor.numpy(), dtype=np.float64)
 
-    def _compare(self, denoiser: Denoiser, run: Sampler) -> tuple[Tensor, Tensor]:
+    @property
+    def windows(self) -> int:
+        """How many there are."""
+        return len(self.inputs)
+
+    def _compare(
+        self, denoiser: Denoiser, run: Sampler, picked: list[int]
+    ) -> tuple[Tensor, Tensor]:
         """Squared errors (zero outside the withheld cells) and variances, (N, C, T, H, W)."""
         size = max(1, cells_at_once(self.device) // int(np.prod(self.inputs.shape[1:])))
         squared, variances = [], []
         tile = (self.targets.shape[-2], self.targets.shape[-1])
         with torch.inference_mode():
-            for k in range(0, len(self.inputs), size):
-                x, offsets = self.inputs[k : k + size].to(self.device), self.offsets[k : k + size]
+            for k in range(0, len(picked), size):
+                now = picked[k : k + size]
+                x, offsets = self.inputs[now].to(self.device), [self.offsets[n] for n in now]
                 estimator: Estimator = InSurroundings(denoiser, offsets)
                 if run.in_place:
                     x, estimator = crop(x, offsets, tile), denoiser
@@ -170,18 +191,20 @@ class Verification:
                     estimator,
                     torch.where(observed, x, torch.zeros_like(x)),
                     observed.to(x.dtype),
-                    self.features[k : k + size].to(self.device),
+                    self.features[now].to(self.device),
                     self.partition,
-                    [
-                        np.random.default_rng(np.random.SeedSequence([self.seed, 5, k + n]))
-                        for n in range(len(x))
-                    ],
+                    [np.random.default_rng(np.random.SeedSequence([self.seed, 5, n])) for n in now],
                     self.density,
                 )
-                error = out.mean.float().cpu() - self.targets[k : k + size]
-                squared.append(error.square() * self.masks[k : k + size])
+                error = out.mean.float().cpu() - self.targets[now]
+                squared.append(error.square() * self.masks[now])
                 variances.append(out.variance.float().cpu())
         return torch.cat(squared), torch.cat(variances)
+
+
+def _spread(count: int, most: int | None) -> list[int]:
+    """At most so many indices, evenly spread over all."""
+    return [int(k) for k in np.unique(np.linspace(0, count - 1, min(count, most or count)).round())]
 
 
 def _variance(packed: xr.DataArray, withheld: Withheld, statistics: Statistics) -> FloatArray:
@@ -201,13 +224,13 @@ def _variance(packed: xr.DataArray, withheld: Withheld, statistics: Statistics) 
 
 
 def _places(
-    withheld: Withheld, frames: int, window: int, rng: np.random.Generator
+    withheld: Withheld, frames: int, window: int, most: int, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
-    """(series, first frame) of windows that hold withheld frames, at most :data:`MAX_WINDOWS`."""
+    """(series, first frame) of windows that hold withheld frames, at most so many."""
     starts = np.clip(withheld.time - window // 2, 0, frames - window)
     pairs = sorted({(int(s), int(t)) for s, t in zip(withheld.series, starts, strict=True)})
-    if len(pairs) > MAX_WINDOWS:
-        chosen = np.sort(rng.choice(len(pairs), size=MAX_WINDOWS, replace=False))
+    if len(pairs) > most:
+        chosen = np.sort(rng.choice(len(pairs), size=most, replace=False))
         pairs = [pairs[int(k)] for k in chosen]
     return pairs
 

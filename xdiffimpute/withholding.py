@@ -25,7 +25,7 @@ KEPT = 0.8
 RECOGNISED = 1e-5
 RUNS = 4
 MAX_FRAMES = 128
-MAX_BYTES = 64 * 2**20
+MAX_CELLS = 2**20  # of these frames, on a large grid
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,12 @@ class Withheld:
     def cells(self) -> int:
         """Number of withheld cells of the frames above, all channels."""
         return int(self.masks.sum())
+
+    def edges(self) -> list[int]:
+        """Frames at which runs of withheld frames begin, and those after their last ones."""
+        frames = {int(t) for t in self.time}
+        around = frames | {t + 1 for t in frames}
+        return sorted(t for t in around if (t in frames) != (t - 1 in frames))
 
     def remove(self, packed: xr.DataArray) -> xr.DataArray:
         """The packed array with the withheld cells missing; lazy if the input is.
@@ -217,7 +223,7 @@ def withhold(
     window : int
         Frames the imputer sees at once; the longest run.
     fraction : float
-        Share of the frames to draw, at most 128 frames.
+        Share of the frames to draw, at most 128 frames, and fewer of a large grid.
     seed : int
 
     Returns
@@ -227,8 +233,8 @@ def withhold(
     sizes = dict(packed.sizes)
     n_series, n_time = sizes["series"], sizes["time"]
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x5EED]))
-    frame_bytes = sizes["channel"] * sizes["y"] * sizes["x"]
-    most = int(min(MAX_FRAMES, max(2, MAX_BYTES // frame_bytes)))
+    cells = sizes["channel"] * sizes["y"] * sizes["x"]
+    most = int(np.clip(MAX_CELLS // cells, min(RUNS * window, MAX_FRAMES), MAX_FRAMES))
     wanted = int(np.clip(round(fraction * n_series * n_time), min(RUNS, most), most))
     static = partition.pattern.static and n_time > 1
     run = n_time if static else int(min(window, max(1, wanted // RUNS), n_time))

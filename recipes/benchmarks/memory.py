@@ -1,10 +1,12 @@
 """Peak memory of a fit and of a fill, on a small store and on one many times as large.
 
-    python recipes/benchmarks/memory.py --small 1 --large 8
+    python recipes/benchmarks/memory.py --small 1 --large 8 --fill-seconds 300
+    python recipes/benchmarks/memory.py --small 1 --large 10 --gappy 0.015 --limit 4 --seconds 120
 
 Each runs in a process of its own, which reads a zarr store that this script makes on disk (smooth
 fields with gaps in float32; they compress well) and, for a fill, writes another. The peak is what
-the kernel has counted as resident at most.
+the kernel has counted as resident at most. A fill of two billion cells takes hours on two cores:
+stop it early, or let only some frames have gaps, since the others cost no more than being read.
 """
 
 from __future__ import annotations
@@ -31,10 +33,10 @@ imputer = ds.impute.fit(max_time=float(sys.argv[3]), progress=False, seed=0)
 imputer.save(sys.argv[2])
 """
 FILL = """
-import _thread, sys, threading, xarray as xr, xdiffimpute as xdi
+import os, signal, sys, threading, xarray as xr, xdiffimpute as xdi
 ds = xr.open_zarr(sys.argv[1])
 if float(sys.argv[4]):
-    timer = threading.Timer(float(sys.argv[4]), _thread.interrupt_main)
+    timer = threading.Timer(float(sys.argv[4]), os.kill, (os.getpid(), signal.SIGINT))
     timer.daemon = True
     timer.start()
 try:
@@ -44,8 +46,11 @@ except KeyboardInterrupt:
 """
 
 
-def make_store(path: Path, gigabytes: float, seed: int) -> int:
-    """Waves with square gaps, on disk; written a stretch at a time. Returns its frames."""
+def make_store(path: Path, gigabytes: float, seed: int, gappy: float = 1.0) -> int:
+    """Waves with square gaps, on disk; written a stretch at a time. Returns its frames.
+
+    Gaps come in stretches of 16 frames, of which a share ``gappy`` has any.
+    """
     frames = int(gigabytes * 1e9 / (4 * SIDE * SIDE)) // CHUNK * CHUNK
     axis = np.arange(SIDE)
     time_axis = np.datetime64("1950-01-01", "ns") + np.arange(frames) * np.timedelta64(6, "h")
@@ -58,6 +63,7 @@ def make_store(path: Path, gigabytes: float, seed: int) -> int:
         columns = np.cos(0.05 * axis[None, :] - 0.04 * t[:, None])
         values = np.round(rows[:, :, None] + columns[:, None, :], 2).astype("float32")
         clouds = rng.random((len(t), SIDE // 8, SIDE // 8)) < 0.4
+        clouds &= (rng.random(-(-len(t) // 16)) < gappy).repeat(16)[: len(t), None, None]
         values[clouds.repeat(8, 1).repeat(8, 2)] = np.nan
         part = xr.Dataset(
             {"a": (("time", "lat", "lon"), values, {"units": "K"})}, {"time": time_axis[t]} | coords
@@ -95,6 +101,7 @@ def main() -> None:
         "--fill-seconds", type=float, default=0.0,
         help="stop each fill then, as by hand; default: when it is whole",
     )  # fmt: skip
+    parser.add_argument("--gappy", type=float, default=1.0, help="share of frames with gaps")
     parser.add_argument("--limit", type=float, help="GB of address space that each step may take")
     parser.add_argument("--folder", type=Path, help="where to make the stores; default: temporary")
     options = parser.parse_args()
@@ -107,7 +114,7 @@ def main() -> None:
             store, model, out = (
                 Path(folder) / f"{name}.{e}" for e in ("zarr", "model", "out.zarr")
             )
-            frames = make_store(store, size, options.seed)
+            frames = make_store(store, size, options.seed, options.gappy)
             print(f"{name}: {size:g} GB, {frames} frames", flush=True)
             told = (str(store), str(model))
             results[name] = {"GB": size, "fit": peak(FIT, *told, str(options.seconds))}
