@@ -4,12 +4,15 @@ import itertools
 import json
 from dataclasses import asdict
 
+import dask
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from distributed import Client, LocalCluster
 
 from xdiffimpute.coordinates import Coordinates
+from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.fields import FieldSpec
 from xdiffimpute.masks import MASKS
 from xdiffimpute.partition import Partition
@@ -153,3 +156,39 @@ def test_the_default_limit_is_looked_up_when_a_pool_is_made(store, monkeypatch):
     assert open_pool(ds, None)[0].resident
     monkeypatch.setattr("xdiffimpute.pool.POOL_BYTES", 20_000)
     assert not open_pool(ds, None)[0].resident
+
+
+@pytest.mark.parametrize("way", [pytest.param("processes", marks=pytest.mark.slow), "cluster"])
+def test_worker_processes_read_netcdf_for_a_training(tmp_path, monkeypatch, way):
+    """Blocks come from processes that were spawned, and the training is the same bit for bit."""
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((60, 6, 8)).astype("float32")
+    noise[rng.random(noise.shape) < 0.4] = np.nan
+    times = np.datetime64("2000-01-01", "ns") + np.arange(60) * np.timedelta64(1, "D")
+    coords = {"time": times, "lat": np.arange(6.0), "lon": np.arange(8.0)}
+    xr.Dataset({"a": (("time", "lat", "lon"), noise)}, coords).to_netcdf(tmp_path / "a.nc")
+    monkeypatch.setattr("xdiffimpute.pool.POOL_BYTES", noise.nbytes // 4)
+
+    def learned():
+        settings = {"steps": 3, "window": 3, "batch": 4, "summary": False, "progress": False}
+        with xr.open_dataset(tmp_path / "a.nc", chunks={"time": 10}) as ds:
+            return DiffusionImputer(partition="pixel", **settings).fit(ds).fitted
+
+    expected = learned()
+    if way == "processes":
+        assert dask.config.get("multiprocessing.context", "spawn") == "spawn"
+        with dask.config.set(scheduler="processes", num_workers=1):
+            found = learned()
+    else:
+        with (
+            LocalCluster(
+                n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            found = learned()
+            done = client.run(lambda dask_worker: len(dask_worker.state.log))
+            assert max(done.values()) > 0
+    assert found.history.loss == expected.history.loss
+    state = expected.denoiser.state_dict()
+    assert all(torch.equal(state[k], v) for k, v in found.denoiser.state_dict().items())
