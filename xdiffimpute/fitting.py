@@ -236,7 +236,7 @@ def _train(
     try:
         if denoiser.guesses and saved is None:
             cells = sizes.batch * len(spec.channels) * sizes.window * int(np.prod(sizes.tile))
-            count = int(np.clip(GUESS_PASSES * pool.packed.size // cells, 2, GUESS_BATCHES))
+            count = int(np.clip(GUESS_PASSES * packed.size // cells, 2, GUESS_BATCHES))
             samples = [next(source).to(sizes.device) for _ in range(count)]
             _start(denoiser, samples, [c.label for c in spec.channels])
             ranks.spread(denoiser)

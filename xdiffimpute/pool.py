@@ -111,6 +111,7 @@ class BlockPool:
         self._read = 0
         if self.resident:
             self.blocks = self._load_all()
+            self.packed = self.packed.isel(time=slice(0)).copy()  # not held twice
         elif position is not None and position.held:
             self.blocks = self._restored(position)
         else:

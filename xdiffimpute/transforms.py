@@ -39,6 +39,7 @@ CELL_COUNT = 30
 SEASON_DAYS = 400.0
 DAY_STEP = 6.5 / 24
 DAY_SPAN = 5.0
+BLOCK_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -188,13 +189,16 @@ class Statistics:
         self, values: FloatArray, regressors: FloatArray, region: Region = EVERYWHERE
     ) -> FloatArray:
         """Standardised anomalies of values (N, C, h, w), in float32; NaN stays NaN."""
-        values = np.asarray(values, dtype=np.float32)
-        if self.log.any():
-            values = values.copy()
-            part = values[:, self.log]
-            values[:, self.log] = np.log(np.maximum(part, 0.0) + self.floor[self.log, None, None])
-        z = (values - self.climatology(regressors, region)) / self.scale
-        return np.asarray(z, dtype=np.float32)
+        z = np.array(values, dtype=np.float32)
+        frames = max(1, BLOCK_BYTES // max(1, z[:1].nbytes))
+        for k in range(0, len(z), frames):  # beside the result, no more than a block is held
+            part = z[k : k + frames]
+            if self.log.any():
+                logged = np.maximum(part[:, self.log], 0.0) + self.floor[self.log, None, None]
+                part[:, self.log] = np.log(logged)
+            part -= self.climatology(regressors[k : k + frames], region)
+            part /= self.scale
+        return z
 
     def inverse(
         self,

@@ -26,6 +26,7 @@ SENTINELS = (
 )
 TWICE = (999.0, 9999.0, 99999.0, 32767.0)  # seen once, these may be measured
 LEAST_CELLS = 10
+BLOCK_BYTES = 16 * 2**20
 NEAR = 1e-5
 ODD = 20.0
 
@@ -190,6 +191,8 @@ def _without(spec: FieldSpec, c: int) -> str:
 def _survey(packed: xr.DataArray) -> dict[str, Any]:
     """Counts, extremes and moments of each channel; sentinels are counted where they are ends."""
     dims = ("series", "time", "y", "x")
+    if packed.chunks is None:  # block by block: what is made of them is several times as large
+        packed = packed.chunk(time=max(1, BLOCK_BYTES * packed.sizes["time"] // packed.nbytes))
     finite = packed.where(np.isfinite(packed))
     jobs = {
         "cells": finite.count(("series", "time")).transpose("channel", "y", "x"),
