@@ -13,6 +13,7 @@ from distributed import Client, LocalCluster
 
 from xdiffimpute.coordinates import Coordinates
 from xdiffimpute.diffusion import DiffusionImputer
+from xdiffimpute.exceptions import DataError
 from xdiffimpute.fields import FieldSpec
 from xdiffimpute.masks import MASKS
 from xdiffimpute.partition import Partition
@@ -192,3 +193,17 @@ def test_worker_processes_read_netcdf_for_a_training(tmp_path, monkeypatch, way)
     assert found.history.loss == expected.history.loss
     state = expected.denoiser.state_dict()
     assert all(torch.equal(state[k], v) for k, v in found.denoiser.state_dict().items())
+
+
+def test_a_fit_refuses_a_chunk_larger_than_memory_and_warns_of_tiny_ones(
+    store, monkeypatch, caplog
+):
+    ds = xr.open_zarr(store, consolidated=False).chunk(time=1)
+    monkeypatch.setattr("xdiffimpute.chunking.LONG", 40)
+    monkeypatch.setattr("xdiffimpute.pool.POOL_BYTES", 20_000)
+    imputer = DiffusionImputer(steps=1, window=3, summary=False, progress=False)
+    imputer.fit(ds)
+    assert "in 96 chunks of one time each" in caplog.text and "chunks={'time': 64}" in caplog.text
+    monkeypatch.setattr("xdiffimpute.chunking.free_memory", lambda: 3_000)
+    with pytest.raises(DataError, match=r"stored in chunks of \(8, 10, 12\)"):
+        imputer.fit(ds)

@@ -29,9 +29,9 @@ def check_chunks(ds: xr.Dataset, names: Sequence[str], along: str | None, frames
     names : sequence of str
         Variables to be filled.
     along : str or None
-        The dim that a fill goes along.
+        The dim that the data are read along.
     frames : int
-        How many positions along it are filled at once, which is what chunks are best.
+        How many positions along it are worked on at once, which is what chunks are best.
 
     Raises
     ------
@@ -67,7 +67,6 @@ def check_chunks(ds: xr.Dataset, names: Sequence[str], along: str | None, frames
         if len(blocks) > LONG and float(np.mean(blocks)) < 2 <= frames:
             log.warning(
                 "%r is read in %d chunks of one %s each, which is slow; reading %d at once is "
-                "faster: --chunks %s=%d (in Python: xr.open_dataset(..., chunks={%r: %d})). The "
-                "output has larger chunks",
+                "faster: --chunks %s=%d (in Python: xr.open_dataset(..., chunks={%r: %d}))",
                 name, len(blocks), dim, frames, dim, frames, dim, frames,
             )  # fmt: skip

@@ -15,6 +15,7 @@ import xarray as xr
 
 from .calendar import Clock
 from .checkpoint_folder import Content
+from .chunking import check_chunks
 from .coordinates import Coordinates
 from .denoiser import Denoiser
 from .exceptions import DataError, ImputeError
@@ -46,6 +47,7 @@ __all__ = ["fit_network"]
 
 log = logging.getLogger("xdiffimpute")
 
+BLOCK_FRAMES = 64  # good chunks of a store to read from
 GUESS_BATCHES = 12
 GUESS_PASSES = 20
 REHEARSAL = 7919
@@ -84,6 +86,7 @@ def fit_network(
     )  # fmt: skip
     spec.tell_skipped()
     check_dataset(ds, spec)
+    check_chunks(ds, [v.name for v in spec.variables], spec.axes.time, BLOCK_FRAMES)
     packed, clock = spec.pack(ds), spec.clock(ds)
     if resumption is not None and resumption.begun:
         prepared, sizes = resumption.restored(packed, clock, spec)
