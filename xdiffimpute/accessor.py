@@ -412,8 +412,8 @@ class _Impute(ABC, Generic[X]):
         >>> skill = ds.impute.bench(["linear"], steps=2, window=3, progress=False)
         >>> [str(name) for name in skill["imputer"].values]
         ['diffusion', 'linear']
-        >>> rmse = skill["sst"].sel(metric="rmse")
-        >>> best = str(skill["imputer"].values[int(rmse.argmin())])  # ds.impute.fill(best)
+        >>> errors = skill["sst"].sel(metric="rmse").to_series()
+        >>> best = errors.idxmin()  # "diffusion" is the network; else: ds.impute.fill(best)
         """
         from .bench import bench
 
