@@ -53,16 +53,10 @@ def draw(cases: Sequence[Case], results: Mapping[str, Results], path: Path) -> b
         _row(ax, places[case.name], results[case.name])
     for place, title in heads:
         ax.annotate(
-            title,
-            (0.0, place),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-            weight="bold",
-            color=INK,
-        )
+            title, (0.0, place), xycoords=("axes fraction", "data"), xytext=(4, 0),
+            textcoords="offset points", va="center", fontsize=9, weight="bold", color=INK,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+        )  # fmt: skip
     _dress(ax, shown, places, at)
     figure.savefig(path, dpi=150, facecolor="white")
     return True
@@ -103,7 +97,8 @@ def _dress(ax, shown: Sequence[Case], places: Mapping[str, float], depth: float)
     ax.axvline(1.0, color=INK, lw=0.8, zorder=1)
     ax.set(xscale="log", xlim=(0.1, MOST * 1.06), ylim=(depth - GAP, -1.0))
     low = min([x for line in ax.lines for x in np.atleast_1d(line.get_xdata())], default=0.5)
-    ax.set_xlim(max(0.02, 0.88 * low), MOST * 1.06)
+    low = min(0.7, max(0.02, low))
+    ax.set_xlim(0.88 * low, MOST * 1.06)
     ticks = [x for x in (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, MOST) if x >= 0.88 * low]
     ax.set_xticks(ticks, [f"{x:g}" for x in ticks[:-1]] + [f"≥ {MOST:g}"], fontsize=8)
     ax.set_xticks([], minor=True)
