@@ -283,6 +283,14 @@ def test_the_page_shows_results_and_dashes(families: Path, tmp_path: Path) -> No
     assert "| `standard`, `single_pass` | 0.2205 ± 0.0007 | 1 + 0.1 |" in text
     assert "| exact answer | 0.2 ± 0 | |" in text
     assert "- `telea`, half of the pixels: needs a package" in text
+    write_result(
+        path_of(results, "tiny/block5", "linear", 10.0, 0),
+        made(read_families(families)["tiny/block5"], "linear", 0, 0.3),
+    )
+    assert shell("page", "--page", str(page), families=families, results=results) == 0
+    again = page.read_text()
+    assert "| `linear` | 0.3005 ± 0.0007 | 0.3 |" in again
+    assert "0 of 0 fits" not in again and again.count("chosen by 2 of 2 fits") == 1
     assert "Cases with results: 1 of 2." in text and "Targets met: 6 of 6" in text
 
 

@@ -109,8 +109,10 @@ def _section(cases: Sequence[Case], results: Mapping[str, Results]) -> str:
     """Errors in the units of the data, uncertainty and time, of a family."""
     title = cases[0].family.title
     parts = [f"## {title}", "Root mean square error at the hidden cells:", _errors(cases, results)]
-    parts += ["CRPS over the spread of the truth, and the standard error of our own fills:"]
-    parts += [_uncertainty(cases, results)]
+    ours = [case for case in cases if _has_fill(results[case.name], OURS)]
+    if ours:
+        parts += ["CRPS over the spread of the truth, and the standard error of our own fills:"]
+        parts += [_uncertainty(ours, results)]
     parts += [f"- {line}" for line in _skipped(cases, results)]
     return "\n\n".join(parts)
 
