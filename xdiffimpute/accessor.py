@@ -374,6 +374,51 @@ class _Impute(ABC, Generic[X]):
 
         return skill_table(examine(self._resolve(imputer, options), self._dataset()), by)
 
+    @called("ds.impute.bench")
+    def bench(
+        self, methods: Sequence[str] | None = None, *, progress: bool = True, **options: Any
+    ) -> xr.Dataset:
+        """Compare a network with baselines, at observations that none of them was shown.
+
+        Observations are set aside in the shape of the data's own gaps before anything is fitted.
+        Then a network is trained and every baseline tuned on what is left. None of the fits is
+        kept: whichever method wins is worth fitting on all of the data.
+
+        Parameters
+        ----------
+        methods : sequence of str, optional
+            Baselines by name; default: climatology, linear, thin_plate, optimal_interpolation and
+            dineof.
+        progress : bool
+            Show a progress bar on standard error.
+        **options
+            As of :meth:`fit`, such as ``max_time``.
+
+        Returns
+        -------
+        Dataset
+            As from :meth:`score`, the network first, with the ``seconds`` of each fit along
+            ``imputer``. Methods that cannot fill these data are in the attribute ``skipped``.
+
+        Raises
+        ------
+        ImputeError
+            If a name or option is unknown, or the data cannot be learned from.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> ds = xdi.example(days=12)
+        >>> skill = ds.impute.bench(["linear"], steps=2, window=3, progress=False)
+        >>> [str(name) for name in skill["imputer"].values]
+        ['diffusion', 'linear']
+        >>> errors = skill["sst"].sel(metric="rmse").to_series()
+        >>> best = errors.idxmin()  # "diffusion" is the network; else: ds.impute.fill(best)
+        """
+        from .bench import bench
+
+        return bench(self._dataset(), methods, progress=progress, **options)
+
     @called("ds.impute.exposure")
     def exposure(
         self,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, cast
 
 import numpy as np
 import xarray as xr
 
+from ._typing import BoolArray
 from .baselines import Baseline
 from .exposure import exposure
 from .fields import FieldSpec
@@ -21,9 +22,9 @@ from .splitting import find_partition
 from .survey import observed_share, sample_masks
 from .tiling import default_window
 from .validation import check_dataset, check_values
-from .withholding import withhold
+from .withholding import Withheld, withhold
 
-__all__ = ["Examinable", "examine", "exposure_map"]
+__all__ = ["Examinable", "examine", "exposure_map", "set_aside"]
 
 
 def exposure_map(
@@ -126,11 +127,38 @@ def examine(imputer: Imputer, ds: xr.Dataset, *, window: int = 5, seed: int = 0)
     if not isinstance(imputer, Baseline):
         return cast(Examinable, imputer).examine(ds)
     plain, _ = dequantify(ds)
-    spec = FieldSpec.from_dataset(plain, **imputer.layout)
-    check_dataset(plain, spec)
-    packed = spec.pack(plain)
+    spec, withheld, domain = set_aside(plain, imputer.layout, window=lambda _: window, seed=seed)
+    return compare(imputer, plain, spec, withheld, domain)
+
+
+def set_aside(
+    ds: xr.Dataset, layout: Mapping[str, Any], *, window: Callable[[int], int], seed: int
+) -> tuple[FieldSpec, Withheld, BoolArray]:
+    """Observations withheld in the shape of the data's own gaps, without a fit.
+
+    Parameters
+    ----------
+    ds : Dataset
+        Without pint quantities.
+    layout : mapping
+        Arguments of :meth:`FieldSpec.from_dataset`.
+    window : callable
+        From the number of frames to the longest run of withheld ones.
+    seed : int
+
+    Returns
+    -------
+    spec : FieldSpec
+    withheld : Withheld
+    domain : bool array, shape (C, H, W)
+        Cells observed at least once.
+    """
+    spec = FieldSpec.from_dataset(ds, **layout)
+    check_dataset(ds, spec)
+    packed = spec.pack(ds)
     share = check_values(packed, spec, for_fit=True)
-    masks = sample_masks(packed, min(window, packed.sizes["time"]))
+    longest = window(packed.sizes["time"])
+    masks = sample_masks(packed, min(longest, packed.sizes["time"]))
     partition, _ = find_partition("auto", masks, share > 0)
-    withheld = withhold(packed, spec.clock(plain), partition, window=window, seed=seed)
-    return compare(imputer, plain, spec, withheld, share > 0)
+    withheld = withhold(packed, spec.clock(ds), partition, window=longest, seed=seed)
+    return spec, withheld, share > 0

@@ -1,4 +1,4 @@
-"""The shell's way in: ``xdiffimpute demo | fit | fill | score | fetch | run | list``.
+"""The shell's way in: ``xdiffimpute demo | fit | fill | score | bench | fetch | run | list``.
 
 A thin layer over ``ds.impute``: it opens and writes stores, turns options into arguments, and
 errors into one message on standard error and exit code 2. Results go to standard output;
@@ -16,6 +16,7 @@ import click
 
 import xdiffimpute
 
+from .cli_bench import bench
 from .cli_fill import chosen_imputer, fill
 from .cli_group import ImputeGroup, logging_to_stderr
 from .cli_list import list_
@@ -57,6 +58,7 @@ def main(ctx: click.Context) -> None:
       xdiffimpute fit sst.nc --save sst.imputer --max-time 10min
       xdiffimpute fill sst.nc filled.zarr --imputer sst.imputer
       xdiffimpute score sst.nc --imputer sst.imputer
+      xdiffimpute bench sst.nc --max-time 5min
       xdiffimpute fill sst.nc filled.nc --imputer biharmonic
       xdiffimpute run recipes/era5/t2m.yaml
 
@@ -74,7 +76,7 @@ def main(ctx: click.Context) -> None:
     logging_to_stderr(ctx)
 
 
-for command in (fetch, fill, run, list_):
+for command in (bench, fetch, fill, run, list_):
     main.add_command(command)
 
 

@@ -22,7 +22,7 @@ from .imputer import Imputer
 from .residuals import METRICS, Residuals, residuals
 from .withholding import Withheld
 
-__all__ = ["compare", "describe", "filling", "skill_lines", "skill_table"]
+__all__ = ["compare", "describe", "filling", "quiet", "skill_lines", "skill_table"]
 
 log = logging.getLogger("xdiffimpute")
 
@@ -66,12 +66,12 @@ def compare(
         "%d observations are withheld and filled by %s",
         sum(int(mask.sum()) for mask in withheld.masks), ", ".join(fills),
     )  # fmt: skip
-    with _quiet():
+    with quiet():
         return residuals(ds, spec, withheld, fills, domain)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Baselines fitted for comparison say nothing: nobody asked for them."""
     level = log.level
     log.setLevel(logging.ERROR)

@@ -1,0 +1,93 @@
+"""Every case, method and seed that has no result yet, one after the other."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import xdiffimpute as xdi
+from recipes.benchmarks.accuracy.contestants import run_method
+from recipes.benchmarks.accuracy.family import Case
+from recipes.benchmarks.accuracy.results import path_of, read_result, write_result
+from recipes.benchmarks.accuracy.sources import Absent
+from recipes.benchmarks.accuracy.trial import Trial, make_trial
+
+__all__ = ["run_suite"]
+
+log = logging.getLogger("xdiffimpute.accuracy")
+
+
+def run_suite(
+    cases: Sequence[Case],
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    minutes: float,
+    *,
+    data: Path | None,
+    folder: Path,
+    again: bool = False,
+) -> list[Path]:
+    """Run, and write each result as soon as it is there; all cases with one seed, then the next.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+    methods : sequence of str
+    seeds : sequence of int
+    minutes : float
+        Of training, for each network.
+    data : Path, optional
+        Folder of the archives.
+    folder : Path
+        Of the results.
+    again : bool
+        Run also what is there.
+
+    Returns
+    -------
+    list of Path
+        The files that were written.
+    """
+    written: list[Path] = []
+    for seed in seeds:
+        for case in cases:
+            left = {m: path_of(folder, case.name, m, minutes, seed) for m in methods}
+            if not again:
+                left = {m: p for m, p in left.items() if read_result(p, case) is None}
+            if not left:
+                log.info("%s, seed %d: all is there", case.name, seed)
+                continue
+            try:
+                trial = make_trial(case, seed, data)
+            except Absent as error:
+                log.warning("%s is skipped: %s", case.name, error)
+                continue
+            for method, path in left.items():
+                _one(case, method, trial, seed, minutes, path)
+                written.append(path)
+    return written
+
+
+def _one(case: Case, method: str, trial: Trial, seed: int, minutes: float, path: Path) -> None:
+    start = time.perf_counter()
+    result = run_method(method, case, trial, seed, minutes)
+    said = result.get("skipped")
+    if said is None:
+        fill = result["fills"][result["chosen"]]
+        said = f"error over spread {fill['error'] or float('nan'):.4f}"
+        if trial.exact is not None:
+            result["exact"] = trial.exact
+    log.info("%s, %s, seed %d: %s (%.0f s)", case.name, method, seed, said,
+             time.perf_counter() - start)  # fmt: skip
+    versions = {
+        "xdiffimpute": xdi.__version__, "python": platform.python_version(),
+        "torch": str(torch.__version__), "numpy": np.__version__,
+    }  # fmt: skip
+    record = {"case": case.name, "method": method, "seed": seed, "minutes": minutes}
+    write_result(path, record | {"definition": case.definition(), "versions": versions} | result)

@@ -1,0 +1,356 @@
+"""The accuracy suite: cases are sound, nothing hidden is seen, results are kept, the page copes."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from recipes.benchmarks.accuracy import verdict
+from recipes.benchmarks.accuracy.__main__ import main
+from recipes.benchmarks.accuracy.contestants import METHODS, run_method
+from recipes.benchmarks.accuracy.family import chosen, read_families
+from recipes.benchmarks.accuracy.gaps import hidden_cells
+from recipes.benchmarks.accuracy.gaussian import Gaussian
+from recipes.benchmarks.accuracy.measures import measure
+from recipes.benchmarks.accuracy.page import write_page
+from recipes.benchmarks.accuracy.results import path_of, read_result, read_results, write_result
+from recipes.benchmarks.accuracy.sources import Absent
+from recipes.benchmarks.accuracy.trial import make_trial
+from xdiffimpute.exceptions import ImputeError
+
+TINY = """
+title: Tiny Gaussian fields
+data: {source: gaussian, samples: 24, shape: [10, 12], frames: 2, length: 3.0, smoothness: 1.5}
+judged: 4
+without: {telea: it is left out to show how}
+gaps:
+  half:
+    title: half of the pixels
+    hide: {shape: pattern, pattern: pixel, ratio: 0.5}
+    targets: {exact: 1.5}
+  block5:
+    title: 5 of 9 blocks
+    hide: {shape: pattern, pattern: block, grid: [3, 3], kept: 5}
+"""
+
+
+@pytest.fixture
+def families(tmp_path: Path) -> Path:
+    folder = tmp_path / "families"
+    folder.mkdir()
+    (folder / "tiny.yaml").write_text(TINY)
+    return folder
+
+
+@pytest.fixture
+def tiny(families: Path):
+    return read_families(families)["tiny/half"]
+
+
+def shell(*arguments: str, families: Path, results: Path) -> int:
+    return main([*arguments, "--families", str(families), "--results", str(results)])
+
+
+@pytest.mark.parametrize(
+    "gaussian",
+    [Gaussian((4, 5), length=2.0), Gaussian((5, 4), length=3.0, aspect=2.0, angle=40.0),
+     Gaussian((3, 4), frames=3, length=2.0, smoothness=1.5, flow=(0.5, 1.0), memory=4.0)],
+)  # fmt: skip
+def test_the_exact_answer_is_that_of_the_dense_formula(gaussian: Gaussian) -> None:
+    """Mean and variance by the inverse of the covariance among what is observed."""
+    cov = gaussian.covariance
+    np.testing.assert_allclose(cov, cov.T)
+    assert np.linalg.eigvalsh(cov).min() > 0
+    sample = gaussian.draw(1, seed=3)["field"].values[0]
+    seen = np.random.default_rng(0).random(sample.shape) < 0.5
+    mean, variance = gaussian.posterior(np.where(seen, sample, np.nan))
+    at, off = seen.ravel(), ~seen.ravel()
+    inverse = np.linalg.inv(cov[np.ix_(at, at)])
+    weights = cov[np.ix_(off, at)] @ inverse
+    expected = weights @ sample.ravel()[at].astype(np.float64)
+    spread = np.diag(cov[np.ix_(off, off)] - weights @ cov[np.ix_(at, off)])
+    np.testing.assert_allclose(mean.ravel()[off], expected, atol=1e-5)
+    np.testing.assert_allclose(variance.ravel()[off], spread, atol=1e-6)
+    np.testing.assert_array_equal(mean[seen], sample[seen])
+    assert not variance[seen].any()
+
+
+def test_draws_have_the_covariance_and_the_flow_moves_them() -> None:
+    gaussian = Gaussian((3, 6), frames=2, length=1.5, smoothness=1.5, flow=(0.0, 1.0), memory=50.0)
+    values = gaussian.draw(4000, seed=0)["field"].values.reshape(4000, -1).astype(float)
+    assert np.abs(values.T @ values / 4000 - gaussian.covariance).max() < 0.12
+    cov = gaussian.covariance.reshape(2, 3, 6, 2, 3, 6)
+    assert cov[1, 1, 3, 0, 1, 2] == pytest.approx(np.exp(-1 / 50))
+
+
+def test_the_exact_answer_is_calibrated_and_beats_the_others(families: Path) -> None:
+    """What the suite measures of it: a spread that fits its errors, and the least error."""
+    case = read_families(families)["tiny/half"]
+    family = case.family.model_copy(update={"judged": 20})
+    trial = make_trial(case.model_copy(update={"family": family}), seed=0)
+    exact = trial.exact
+    assert 0.9 < exact["spread_ratio"] < 1.1
+    assert 0.86 < exact["coverage90"] < 0.94 and 0.44 < exact["coverage50"] < 0.56
+    for name in ("optimal_interpolation", "linear", "climatology"):
+        found = run_method(name, case, trial, 0, 1.0)
+        assert found["fills"][name]["error"] > exact["error"]
+
+
+@pytest.mark.parametrize("name", list(read_families()))
+def test_hidden_values_are_not_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is shown is the same whatever the hidden values are; all cases but those of archives."""
+    case = read_families()[name]
+    if case.source == "archive":
+        with pytest.raises(Absent, match="give the folder that holds it with --data FOLDER"):
+            make_trial(case, 0)
+        return
+    small = {"samples": 6, "frames": 2} if case.source == "simulator" else {"samples": 6}
+    data = case.family.data | small | {"shape": [16, 16]}
+    family = case.family.model_copy(update={"data": data, "judged": 2})
+    case = case.model_copy(update={"family": family})
+    trial = make_trial(case, 1)
+    for field in trial.truth.data_vars:
+        hidden, shown = trial.hidden[field].values, trial.shown.filled[field].values
+        assert hidden.any() and not hidden.all()
+        assert np.isnan(shown[hidden]).all()
+        np.testing.assert_array_equal(shown[~hidden], trial.truth[field].values[~hidden])
+        assert trial.shown.learned[field].isnull().any()
+    assert trial.shown.learned.sizes["sample"] + trial.truth.sizes["sample"] == 6
+    again = make_trial(case, 1)
+    xr.testing.assert_identical(again.shown.learned, trial.shown.learned)
+    assert not make_trial(case, 2).hidden.equals(trial.hidden)
+
+
+def test_stations_open_and_close_and_frames_go_missing() -> None:
+    fields = xr.Dataset({n: (("time", "y", "x"), np.ones((60, 8, 10))) for n in "ab"})
+    stations = {"shape": "stations", "share": 0.25, "open": [5, 9], "closed": [4, 7]}
+    seen = ~hidden_cells(fields, stations, None, 0)["a"].values
+    ever = seen.any(axis=0)
+    assert ever.sum() == 20 and 0.4 < seen[:, ever].mean() < 0.75
+    lengths = np.diff(np.flatnonzero(np.diff(seen[:, ever].T.ravel().astype(int))))
+    assert lengths.size > 50
+    gone = hidden_cells(fields, {"shape": "frames", "variables": ["b"], "share": 0.2}, None, 0)
+    assert not gone["a"].any()
+    by_frame = gone["b"].values.reshape(60, -1)
+    assert by_frame.all(axis=1).sum() == 12 and by_frame.any(axis=1).sum() == 12
+
+
+def test_archives_and_their_gaps(tmp_path: Path) -> None:
+    """Land is no gap; clouds are of the product; a mask is used as it is."""
+    truth = np.arange(4 * 6 * 8, dtype=float).reshape(4, 6, 8)
+    truth[:, :, 0] = np.nan
+    coords = {"lat": np.arange(6.0), "lon": np.arange(8.0)}
+    xr.Dataset({"sst": (("time", "lat", "lon"), truth)}, coords).to_netcdf(tmp_path / "sst.nc")
+    rng = np.random.default_rng(0)
+    scenes = (rng.random((5, 3, 4)) < 0.6).astype("int8")
+    mask = (rng.random((4, 6, 8)) < 0.3).astype("int8")
+    xr.Dataset({"sky": (("n", "h", "w"), scenes), "m": (("time", "lat", "lon"), mask)}).to_netcdf(
+        tmp_path / "masks.nc"
+    )
+    text = """
+title: Sea
+data: {source: archive, file: sst.nc, variables: [sst], select: {lon: [0, 6]}, last: 3}
+judged: 2
+gaps:
+  clouds: {title: clouds, hide: {shape: clouds, file: masks.nc, product: sky}}
+"""
+    (tmp_path / "sea.yaml").write_text(text)
+    trial = make_trial(read_families(tmp_path)["sea/clouds"], 0, tmp_path)
+    assert dict(trial.truth.sizes) == {"time": 2, "lat": 6, "lon": 7}
+    assert trial.shown.learned.sizes["time"] == 3
+    assert not trial.hidden["sst"][..., 0].any() and trial.hidden["sst"][..., 1:].any()
+    assert trial.shown.where.dims == ("lat", "lon") and int(trial.shown.where.sum()) == 36
+    hide = {"shape": "mask", "file": "masks.nc", "variable": "m"}
+    fields = xr.Dataset({"sst": (("time", "lat", "lon"), truth)})
+    found = hidden_cells(fields, hide, tmp_path, 0)["sst"].values
+    np.testing.assert_array_equal(found, (mask > 0) & np.isfinite(truth))
+
+
+def test_measures_by_hand() -> None:
+    dims = ("y", "x")
+    truth = xr.Dataset({"a": (dims, [[1.0, 3.0], [9.0, 9.0]]), "b": (dims, np.ones((2, 2)))})
+    hidden = xr.Dataset(
+        {"a": (dims, [[True, True], [False, False]]), "b": (dims, np.zeros((2, 2), bool))}
+    )
+    filled = truth.assign(
+        a=(dims, [[2.0, 3.0], [0.0, 0.0]]), a_standard_error=(dims, [[1.0, 1.0], [5.0, 5.0]])
+    )
+    out = measure(filled, truth, hidden)
+    assert list(out["variables"]) == ["a"]
+    assert out["variables"]["a"]["mse"] == 0.5 and out["error"] == pytest.approx(0.5**0.5)
+    assert out["spread_ratio"] == pytest.approx(2**0.5)
+    assert (out["coverage50"], out["coverage90"]) == (0.5, 1.0)
+    assert 0 < out["crps"] < 1
+    without = measure(filled.drop_vars("a_standard_error"), truth, hidden)
+    assert without["crps"] is None and without["coverage90"] is None
+    empty = measure(filled.assign(a=truth["a"].where(truth["a"] > 2)), truth, hidden)
+    assert empty["error"] is None and empty["variables"]["a"]["empty"] == 1
+
+
+def test_a_run_goes_on_where_it_was_stopped(
+    families: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    results = tmp_path / "results"
+    quick = ["--methods", "linear", "telea", "--seeds", "0", "1", "--cases", "tiny/half"]
+    assert shell("run", *quick, families=families, results=results) == 0
+    files = sorted(results.iterdir())
+    assert [f.name for f in files] == [
+        f"tiny.half.{m}.seed{s}.json" for m in ("linear", "telea") for s in (0, 1)
+    ]
+    assert json.loads(files[2].read_text())["skipped"] == "it is left out to show how"
+    files[0].unlink()
+    before = {f: f.stat().st_mtime_ns for f in files[1:]}
+    assert shell("run", *quick, families=families, results=results) == 0
+    assert {f: f.stat().st_mtime_ns for f in files[1:]} == before and files[0].exists()
+    assert shell("run", *quick, "--again", families=families, results=results) == 0
+    assert all(f.stat().st_mtime_ns > before[f] for f in files[1:])
+    # A case that has changed is another case.
+    path = families / "tiny.yaml"
+    path.write_text(TINY.replace("ratio: 0.5", "ratio: 0.6"))
+    case = read_families(families)["tiny/half"]
+    assert read_result(files[0], case) is None
+    assert shell("run", *quick, families=families, results=results) == 0
+    assert read_result(files[0], case)["definition"]["hide"]["ratio"] == 0.6
+
+
+def test_our_own_results_hold_what_is_asked(tiny, tmp_path: Path) -> None:
+    trial = make_trial(tiny, 0)
+    found = run_method("standard", tiny, trial, 0, 0.01)
+    assert set(found["fills"]) == {"single_pass", "ensemble"} and found["chosen"] in found["fills"]
+    assert {"fit", "training", "single_pass", "ensemble"} == set(found["seconds"])
+    for fill in found["fills"].values():
+        assert all(fill[k] > 0 for k in ("error", "crps", "spread_ratio", "coverage90"))
+        assert fill["variables"]["field"]["empty"] == 0
+    path = path_of(tmp_path, tiny.name, "standard", 0.01, 0)
+    assert path.name == "tiny.half.standard-0.01min.seed0.json"
+
+
+def made(case, method: str, seed: int, error: float, **more) -> dict:
+    """A result as a run writes it."""
+
+    def fill(value: float) -> dict:
+        row = {"units": "1", "cells": 10, "empty": 0, "mse": value**2, "rmse": value}
+        out = {"error": value, "crps": value / 2, "coverage50": 0.5, "coverage90": 0.9}
+        return out | {"spread_ratio": 1.0, "variables": {"field": row}}
+
+    samplers = ("single_pass", "ensemble") if method in ("standard", "paper") else (method,)
+    fills = {sampler: fill(error * (1 + 0.1 * k)) for k, sampler in enumerate(samplers)}
+    seconds = {"fit": 1.0} | dict.fromkeys(samplers, 0.1)
+    record = {
+        "case": case.name,
+        "method": method,
+        "seed": seed,
+        "minutes": 10.0,
+        "seconds": seconds,
+    }
+    record |= {"definition": case.definition(), "fills": fills, "chosen": samplers[0]}
+    return record | {"exact": fill(0.2)} | more
+
+
+def test_the_page_shows_results_and_dashes(families: Path, tmp_path: Path) -> None:
+    case = read_families(families)["tiny/half"]
+    results = tmp_path / "results"
+    for seed in (0, 1):
+        for method, error in (
+            ("standard", 0.22),
+            ("paper", 0.40),
+            ("linear", 0.3),
+            ("dineof", 0.5),
+        ):
+            record = made(case, method, seed, error + 0.001 * seed)
+            write_result(path_of(results, case.name, method, 10.0, seed), record)
+    skipped = {k: v for k, v in made(case, "telea", 0, 1.0).items() if k != "fills"}
+    write_result(
+        path_of(results, case.name, "telea", 10.0, 0), skipped | {"skipped": "needs a package"}
+    )
+    page = tmp_path / "accuracy.md"
+    assert shell("page", "--page", str(page), families=families, results=results) == 0
+    text = page.read_text()
+    assert (tmp_path / "figures" / "accuracy.png").stat().st_size > 5000
+    rows = {line.split(" | ")[0]: line for line in text.splitlines() if line.startswith("| ")}
+    row = rows["| Tiny Gaussian fields, half of the pixels"]
+    assert "1.22 ± 0.008 (≤ 1.5) ✓" in row
+    assert "0.734 ± 0.0006 (< 1) ✓ `linear`" in row
+    assert "0.551 ± 0.0008 (≤ 0.7) ✓" in row and "0.909 (≤ 1) ✓" in row.replace(" ± 0", "")
+    assert "1 ± 0 (0.9 to 1.1) ✓" in row and "0.9 ± 0 (0.87 to 0.93) ✓" in row
+    assert rows["| Tiny Gaussian fields, 5 of 9 blocks"].count("–") == 7
+    assert "| `standard`, `single_pass` | 0.2205 ± 0.0007 | 1 + 0.1 |" in text
+    assert "| exact answer | 0.2 ± 0 | |" in text
+    assert "- `telea`, half of the pixels: needs a package" in text
+    write_result(
+        path_of(results, "tiny/block5", "linear", 10.0, 0),
+        made(read_families(families)["tiny/block5"], "linear", 0, 0.3),
+    )
+    assert shell("page", "--page", str(page), families=families, results=results) == 0
+    again = page.read_text()
+    assert "| `linear` | 0.3005 ± 0.0007 | 0.3 |" in again
+    assert "0 of 0 fits" not in again and again.count("chosen by 2 of 2 fits") == 1
+    assert "Cases with results: 1 of 2." in text and "Targets met: 6 of 6" in text
+
+
+def test_the_page_without_any_result(tmp_path: Path) -> None:
+    page = write_page(list(read_families().values()), tmp_path, 10.0, tmp_path / "accuracy.md")
+    text = page.read_text()
+    assert "accuracy.png" not in text and not (tmp_path / "figures").exists()
+    assert "Cases with results: 0 of" in text
+    assert "| Sea surface temperature, AVHRR, under another day's clouds | – |" in text
+
+
+def test_targets_that_are_missed(tiny) -> None:
+    seeds = (0, 1, 2)
+    results = {
+        m: {s: made(tiny, m, s, e) for s in seeds}
+        for m, e in (("standard", 0.3), ("paper", 0.4), ("linear", 0.3))
+    }
+    results["nearest"] = {0: {"seed": 0, "skipped": "because"}}
+    figures = verdict.figures_of(tiny, results)
+    assert verdict.best_baseline(results) == "linear"
+    assert {k: f.met for k, f in figures.items()} == {
+        "exact": False, "baseline": False, "paper": False, "single": True, "spread": True,
+        "covered": True,
+    }  # fmt: skip
+    assert replace(figures["paper"], target=None).met is None
+
+
+def test_mistakes_are_told(families: Path, tmp_path: Path, capsys) -> None:
+    assert shell("run", "--cases", "tine", families=families, results=tmp_path) == 2
+    assert "there is no case 'tine'; there are tiny/half, tiny/block5" in capsys.readouterr().err
+    assert [c.name for c in chosen(["tiny"], families)] == ["tiny/half", "tiny/block5"]
+    case = read_families(families)["tiny/half"]
+    path = path_of(tmp_path, case.name, "linear", 1.0, 0)
+    path.write_text("{")
+    with pytest.raises(ImputeError, match="not a result of this program"):
+        read_results(tmp_path, case, ["linear"], 1.0)
+    (families / "bad.yaml").write_text("title: a\njudged: 0\n")
+    with pytest.raises(ImputeError, match=r"bad.yaml"):
+        read_families(families)
+    fields = xr.Dataset({"a": (("t", "y", "x"), np.ones((2, 3, 3)))})
+    for hide, said in (
+        ({"shape": "cloud"}, "shape 'cloud' is not one of pattern, clouds"),
+        ({"shape": "stations", "shares": 1}, "shape 'stations': .*shares"),
+    ):
+        with pytest.raises(ImputeError, match=said):
+            hidden_cells(fields, hide, None, 0)
+
+
+def test_cases_without_their_data_are_skipped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "xdiffimpute.accuracy"):
+        arguments = ["run", "--cases", "alboran", "--methods", "linear", "--seeds", "0"]
+        assert main([*arguments, "--results", str(tmp_path)]) == 0
+    assert "alboran/clouds is skipped: it needs alboranSST_small.nc" in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_baseline_takes_part() -> None:
+    from xdiffimpute.baselines import BASELINES
+
+    assert set(BASELINES) <= set(METHODS) and METHODS[:2] == ("standard", "paper")
+    assert all(set(c.family.without) <= set(METHODS) for c in read_families().values())
