@@ -53,7 +53,10 @@ def assert_same(one: DiffusionImputer, other: DiffusionImputer) -> None:
     a, b = one.fitted, other.fitted
     for left, right in (
         (a.denoiser.state_dict(), b.denoiser.state_dict()),
-        (a.inflation, b.inflation),
+        (
+            {k: v.to_list() for k, v in a.calibration.items()},
+            {k: v.to_list() for k, v in b.calibration.items()},
+        ),
         (a.to_arrays()[0], b.to_arrays()[0]),
     ):
         assert left.keys() == right.keys()

@@ -37,6 +37,7 @@ def assemble(
     standard_error: xr.DataArray | None,
     method: str,
     where: xr.DataArray | None = None,
+    scaled: str = "",
 ) -> xr.Dataset:
     """Put estimates into the gaps of a dataset.
 
@@ -55,6 +56,8 @@ def assemble(
         For ``history``.
     where : bool DataArray, optional
         Cells to fill, in place of ``domain``.
+    scaled : str
+        How the standard error was calibrated, for its ``comment``.
 
     Returns
     -------
@@ -91,7 +94,7 @@ def assemble(
             error = errors[name].where(source.isnull(), _earlier_error(ds, name))
             error = error.where(out.notnull())
             companions = {
-                f"{name}_standard_error": _describe_error(error, source, name)
+                f"{name}_standard_error": _describe_error(error, source, name, scaled)
             } | companions
         listed = [*str(source.attrs.get("ancillary_variables", "")).split(), *companions]
         out.attrs["ancillary_variables"] = " ".join(dict.fromkeys(listed))
@@ -211,10 +214,12 @@ def _describe_flag(flag: xr.DataArray, source: xr.DataArray, name: str) -> xr.Da
     return _finish(flag, source, attrs, "status_flag")
 
 
-def _describe_error(error: xr.DataArray, source: xr.DataArray, name: str) -> xr.DataArray:
+def _describe_error(
+    error: xr.DataArray, source: xr.DataArray, name: str, scaled: str
+) -> xr.DataArray:
     attrs: dict[str, Any] = {
         "long_name": f"standard error of imputed {name}",
-        "comment": "zero where observed",
+        "comment": "; ".join(filter(None, ["zero where observed", scaled])),
     }
     if "units" in source.attrs:
         attrs["units"] = source.attrs["units"]

@@ -238,6 +238,8 @@ class DiffusionImputer(Imputer):
         out = assemble(
             plain, fitted.spec, mean, domain=domain, standard_error=error,
             method=f"{self.name}, {fitted.method}, {name}", where=where,
+            scaled=f"scaled by the errors at {fitted.withheld.cells} withheld observations, by "
+            "distance to the nearest observation",
         )  # fmt: skip
         return requantify(out, units)
 
@@ -344,7 +346,7 @@ class DiffusionImputer(Imputer):
             window=min(fitted.window, frames),
             tile=(min(fitted.tile[0], spec.shape[0]), min(fitted.tile[1], spec.shape[1])),
             periodic=spec.periodic,
-            inflation=fitted.inflation_of(name),
+            calibration=fitted.calibration_of(name),
             density=fitted.density,
             seed=seed,
         )

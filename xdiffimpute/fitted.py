@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 
-from ._typing import BoolArray, FloatArray
+from ._typing import BoolArray
 from .calendar import Clock
+from .calibration import Calibration
 from .checkpoint import read, write
 from .denoiser import Denoiser
 from .exceptions import CompatibilityError
@@ -33,8 +33,8 @@ class Fitted(Preparation):
     denoiser : Denoiser
     sampler : str
         What measured better on the withheld observations.
-    inflation : dict of str to float array, shape (C,)
-        For each sampler, the factor of the standard error.
+    calibration : dict of str to Calibration
+        For each sampler, the factors of the standard error.
     seed : int
     history : History
     step : float, optional
@@ -46,7 +46,7 @@ class Fitted(Preparation):
     method: str
     denoiser: Denoiser
     sampler: str
-    inflation: dict[str, FloatArray]
+    calibration: dict[str, Calibration]
     seed: int
     history: History
     step: float | None = None
@@ -56,13 +56,13 @@ class Fitted(Preparation):
         """Cells that the data of the fit taught something about, shape (C, H, W)."""
         return ~self.unreachable
 
-    def inflation_of(self, sampler: str) -> FloatArray:
-        """The factor of a sampler's standard error, shape (C,).
+    def calibration_of(self, sampler: str) -> Calibration:
+        """The factors of a sampler's standard error.
 
         Of one that was not judged: of the one whose variance it takes over, the ensemble, or of
         whichever was judged.
         """
-        judged = self.inflation
+        judged = self.calibration
         return judged.get(sampler, judged.get("ensemble", next(iter(judged.values()))))
 
     def check_clock(self, clock: Clock) -> None:
@@ -97,7 +97,7 @@ class Fitted(Preparation):
             "method": self.method,
             "denoiser": self.denoiser.to_dict(),
             "sampler": self.sampler,
-            "inflation": {k: v.tolist() for k, v in self.inflation.items()},
+            "calibration": {k: v.to_list() for k, v in self.calibration.items()},
             "seed": self.seed,
             "history": self.history.to_dict(),
             "step": self.step,
@@ -118,7 +118,7 @@ class Fitted(Preparation):
             method=config["method"],
             denoiser=denoiser,
             sampler=config["sampler"],
-            inflation={k: np.asarray(v) for k, v in config["inflation"].items()},
+            calibration={k: Calibration.from_list(v) for k, v in config["calibration"].items()},
             seed=config["seed"],
             history=History.from_dict(config["history"]),
             step=config["step"],

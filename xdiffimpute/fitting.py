@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 
 from .calendar import Clock
+from .calibration import Calibration
 from .checkpoint_folder import Content
 from .chunking import check_chunks
 from .coordinates import Coordinates
@@ -106,10 +106,10 @@ def fit_network(
     denoiser, history = _train(
         packed, clock, coordinates, prepared, sizes, options, method, check, resumption, ranks
     )
-    sampler, inflation = _choose_sampler(check, denoiser, method, history)
+    sampler, calibration = _choose_sampler(check, denoiser, method, history)
     return Fitted(
         **vars(prepared), method=method.name, denoiser=denoiser, sampler=sampler,
-        inflation=inflation, seed=options.seed, history=history, step=clock.step,
+        calibration=calibration, seed=options.seed, history=history, step=clock.step,
     )  # fmt: skip
 
 
@@ -290,7 +290,7 @@ def _start(denoiser: Denoiser, batches: Sequence[Batch], labels: Sequence[str]) 
 
 def _choose_sampler(
     check: Verification, denoiser: Denoiser, method: Method, history: History
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, dict[str, Calibration]]:
     """The sampler with the lowest withheld error; the first one where they tie within 1%.
 
     After a short training on a large grid, only some windows are looked at: an ensemble takes as
@@ -308,4 +308,4 @@ def _choose_sampler(
         "withheld error (standardised RMSE): %s; filling with %s",
         ", ".join(f"{name} {error**0.5:.4f}" for name, error in errors.items()), best,
     )  # fmt: skip
-    return best, {name: factor for name, (_, factor) in judged.items()}
+    return best, {name: found for name, (_, found) in judged.items()}

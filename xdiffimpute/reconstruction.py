@@ -21,6 +21,7 @@ import xarray as xr
 
 from ._typing import BoolArray, FloatArray
 from .allocation import keep_memory
+from .calibration import Calibration, distance_to_observed
 from .coordinates import Coordinates
 from .denoiser import Denoiser
 from .imputation import gaussian
@@ -60,8 +61,8 @@ class Filler:
     window : int
     tile : (int, int)
     periodic : bool
-    inflation : float array, shape (C,)
-        Factor of the standard error found on withheld observations.
+    calibration : Calibration
+        Factors of the standard error found on withheld observations.
     density : float, optional
         Share of cells in a training context, for ensembles.
     seed : int
@@ -79,7 +80,7 @@ class Filler:
     window: int
     tile: tuple[int, int]
     periodic: bool
-    inflation: FloatArray
+    calibration: Calibration
     density: float | None = None
     seed: int = 0
     domain: BoolArray | None = None
@@ -142,7 +143,7 @@ class Filler:
         weight[weight == 0.0] = np.nan
         mean = (total[0, inner] / weight[inner]).astype(np.float32)
         spread = np.sqrt(total[1, inner] / weight[inner]).astype(np.float32)
-        spread *= self.inflation.astype(np.float32)[:, None, None]
+        spread *= self._factor(np.isfinite(z[inner]))
         regressors = self.regressors[start:stop]
         return np.stack(
             [
@@ -150,6 +151,11 @@ class Filler:
                 self.statistics.inverse_spread(spread, mean, regressors),
             ]
         ).astype(np.float32)
+
+    def _factor(self, observed: BoolArray) -> FloatArray:
+        """Factors of the standard error at the cells of frames (n, C, H, W)."""
+        distance = distance_to_observed(observed, periodic=self.periodic)
+        return self.calibration.factor(distance.swapaxes(0, 1)).swapaxes(0, 1)
 
     def _windows_of(
         self, z: FloatArray, series: int, low: int, start: int, stop: int

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ._typing import BoolArray, FloatArray
 from .calendar import Clock
+from .calibration import Calibration, distance_to_observed
 from .coordinates import Coordinates
 from .denoiser import Denoiser, crop
 from .estimator import Estimator
@@ -75,7 +76,7 @@ class Verification:
         most = int(np.clip(MAX_CELLS // cells, LEAST_WINDOWS, MAX_WINDOWS))
         places = _places(withheld, packed.sizes["time"], t, most, rng)
         lazy = [packed.isel(series=s, time=slice(a, a + t)) for s, a in places]
-        inputs, targets, masks, features = [], [], [], []
+        inputs, targets, masks, features, distances = [], [], [], [], []
         self.offsets: list[tuple[int, int]] = []
         for (s, a), piece in zip(places, dask.compute(*lazy), strict=True):
             regressors = clock.regressors(statistics.harmonics)[a : a + t]
@@ -85,7 +86,12 @@ class Verification:
             for y, x in _tiles(hidden, sizes.tile, rng):
                 rows, above = surroundings(y.start, sizes.tile[0], z.shape[2], MARGIN)
                 columns, left = surroundings(x.start, sizes.tile[1], z.shape[3], MARGIN)
-                inputs.append(np.where(hidden, np.nan, z)[:, :, rows][..., columns])
+                shown = np.where(hidden, np.nan, z)[:, :, rows][..., columns]
+                inputs.append(shown)
+                distance = distance_to_observed(np.isfinite(shown))
+                distances.append(
+                    distance[..., above : above + sizes.tile[0], left : left + sizes.tile[1]]
+                )
                 self.offsets.append((above, left))
                 targets.append(np.where(hidden, z, 0.0)[:, :, y][..., x])
                 masks.append(hidden[:, :, y][..., x])
@@ -95,6 +101,7 @@ class Verification:
         self.targets = torch.from_numpy(np.stack(targets).astype(np.float32))
         self.masks = torch.from_numpy(np.stack(masks).astype(np.float32))
         self.features = torch.from_numpy(np.stack(features).astype(np.float32))
+        self.distances = torch.from_numpy(np.stack(distances))
 
     def error(self, denoiser: Denoiser, run: Sampler) -> float:
         """Mean square error of a sampler at the withheld cells, in standardised units."""
@@ -141,8 +148,8 @@ class Verification:
 
     def judge(
         self, denoiser: Denoiser, run: Sampler, most: int | None = None
-    ) -> tuple[float, FloatArray]:
-        """Error of a sampler, and the factor that makes its standard error true.
+    ) -> tuple[float, Calibration]:
+        """Error of a sampler, and the factors that make its standard error true.
 
         Parameters
         ----------
@@ -155,17 +162,18 @@ class Verification:
         -------
         error : float
             Mean square error at the withheld cells, in standardised units.
-        inflation : float array, shape (C,)
-            Root mean square of error / standard error in each channel.
+        calibration : Calibration
         """
         picked = _spread(self.windows, most)
         squared, variance = self._compare(denoiser, run, picked)
-        dims = (0, 2, 3, 4)
-        cells = self.masks[picked].sum(dim=dims)
-        ratio = (squared / variance.clamp(min=1e-12)).sum(dim=dims) / cells.clamp(min=1.0)
-        factor = torch.where(cells >= 20, ratio.sqrt(), torch.ones_like(ratio)).clamp(0.1, 10.0)
-        error = float(squared.sum() / cells.sum().clamp(min=1.0))
-        return error, np.asarray(factor.numpy(), dtype=np.float64)
+        masks = self.masks[picked]
+        calibration = Calibration.fit(
+            *(
+                part.transpose(0, 1).flatten(1).double().numpy()
+                for part in (squared, variance, self.distances[picked], masks)
+            )
+        )
+        return float(squared.sum() / masks.sum().clamp(min=1.0)), calibration
 
     @property
     def windows(self) -> int:
