@@ -72,6 +72,6 @@ def test_a_fill_scales_its_standard_error_by_distance_and_says_so():
     scaled = imputer.fill(ds, sampler="single_pass")["sst_standard_error"]
     distance = distance_to_observed(ds["sst"].notnull().values)
     gaps = ds["sst"].isnull().values & np.isfinite(distance)
-    assert np.allclose((scaled / plain).values[gaps], distance[gaps], rtol=0.05)
+    assert np.allclose((scaled / plain).values[gaps], distance[gaps], rtol=0.08)
     count = imputer.fitted.withheld.cells
     assert f"errors at {count} withheld observations" in scaled.attrs["comment"]
