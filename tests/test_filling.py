@@ -135,6 +135,13 @@ def stopped(monkeypatch: pytest.MonkeyPatch, after: int, error: BaseException) -
     monkeypatch.setattr(Filler, "__call__", fails)
 
 
+def stopped_by_hand(command: list[str]) -> str:
+    """Start a fill, stop it after seven segments, and give what it said."""
+    with pytest.MonkeyPatch.context() as patch:
+        stopped(patch, 7, KeyboardInterrupt())
+        return run(*command, code=1).stderr
+
+
 def test_regions_end_where_chunks_and_segments_do(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,9 +211,7 @@ def test_stopped_by_hand_it_goes_on(
 ) -> None:
     out = tmp_path / "out.zarr"
     command = asked(source, out, model)
-    with pytest.MonkeyPatch.context() as patch:
-        stopped(patch, 7, KeyboardInterrupt())
-        said = run(*command, code=1).stderr
+    said = stopped_by_hand(command)
     assert "regions are kept" in said and "Traceback" not in said
     assert not out.exists() and not Ledger(out).lock.exists()
     kept = len(Ledger(out).done())
@@ -220,9 +225,7 @@ def test_another_job_is_not_mixed_in(
 ) -> None:
     out = tmp_path / "out.zarr"
     command = asked(source, out, model)
-    with pytest.MonkeyPatch.context() as patch:
-        stopped(patch, 7, KeyboardInterrupt())
-        run(*command, code=1)
+    stopped_by_hand(command)
     said = run(*command[:-1], "ensemble", code=2).stderr
     assert "options: sampler was single_pass, now ensemble" in said and "--restart" in said
     said = run(*asked(source, out, "climatology"), code=2).stderr

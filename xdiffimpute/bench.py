@@ -89,7 +89,7 @@ def bench(ds: xr.Dataset, methods: Sequence[str] | None = None, **options: Any) 
     fills, seconds, skipped = _baselines(names, shown, layout, everywhere)
     start = time.perf_counter()
     network.fit(shown)
-    fills = {network.name: lambda gappy: network.fill(gappy, progress=False)} | fills
+    fills = {network.name: network.filling_at(withheld)} | fills
     seconds = {network.name: time.perf_counter() - start} | seconds
     with quiet():
         skill = skill_table(residuals(plain, spec, withheld, fills, domain))

@@ -142,7 +142,9 @@ def distance_to_observed(observed: BoolArray, *, periodic: bool = False) -> Floa
     wrap = w // 2 + 1 if periodic else 0
     out = np.full(observed.shape, np.inf, dtype=np.float32)
     for frame, seen in zip(out.reshape(-1, h, w), observed.reshape(-1, h, w), strict=True):
-        if seen.any():
+        if seen.all():
+            frame[:] = 0.0
+        elif seen.any():
             wide = np.pad(seen, ((0, 0), (wrap, wrap)), mode="wrap")
             frame[:] = ndimage.distance_transform_edt(~wide)[:, wrap : wrap + w]
     return out

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import fields, replace
 from functools import partial
@@ -44,7 +44,7 @@ from .scoring import compare, describe, skill_lines, skill_table
 from .sharing import settled
 from .tiling import Stretches
 from .validation import check_dataset, check_values
-from .withholding import withhold
+from .withholding import Withheld, withhold
 
 __all__ = ["DiffusionImputer"]
 
@@ -399,13 +399,32 @@ class DiffusionImputer(Imputer):
                 packed, clock, fitted.partition, window=fitted.window, seed=fitted.seed + 1
             )
         return compare(
-            self,
-            plain,
-            self._spec_of(plain),
-            withheld,
-            domain,
-            partial(self._fill, cuts=withheld.edges()),
+            self, plain, self._spec_of(plain), withheld, domain, self.filling_at(withheld)
         )
+
+    def filling_at(self, withheld: Withheld) -> Callable[[xr.Dataset], xr.Dataset]:
+        """How it fills data of which only the withheld frames are looked at.
+
+        Parameters
+        ----------
+        withheld : Withheld
+
+        Returns
+        -------
+        callable
+            As :meth:`fill`, but no segment of frames holds others beside those withheld, so that
+            no more than these is computed.
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> ds = xdi.example(days=8)
+        >>> imputer = xdi.DiffusionImputer(steps=1, window=1, progress=False, summary=False)
+        >>> fill = imputer.fit(ds).filling_at(imputer.fitted.withheld)
+        >>> bool((fill(ds)["sst"] == imputer.fill(ds)["sst"]).all())
+        True
+        """
+        return partial(self._fill, cuts=withheld.edges())
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write one file that :func:`xdiffimpute.load` reads: safetensors, no code.
