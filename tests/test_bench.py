@@ -86,15 +86,15 @@ def test_json_on_standard_output(tmp_path: Path) -> None:
 def test_no_method_sees_what_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every fit and fill gets the same gaps, and cells are judged that none of them holds."""
     seen: list[xr.Dataset] = []
-    for owner in (Baseline, DiffusionImputer):
-        for name in ("fit", "fill"):
-            original = getattr(owner, name)
+    ways = [(Baseline, "fit"), (Baseline, "fill"), (DiffusionImputer, "fit")]
+    for owner, name in [*ways, (DiffusionImputer, "_fill")]:
+        original = getattr(owner, name)
 
-            def spied(self, ds, *args, original=original, **kwargs):
-                seen.append(ds.compute())
-                return original(self, ds, *args, **kwargs)
+        def spied(self, ds, *args, original=original, **kwargs):
+            seen.append(ds.compute())
+            return original(self, ds, *args, **kwargs)
 
-            monkeypatch.setattr(owner, name, spied)
+        monkeypatch.setattr(owner, name, spied)
     ds = xdi.example(days=12)
     skill = ds.impute.bench(["linear", "climatology"], **QUICK)
     assert len(seen) == 6

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from safetensors import safe_open
 
@@ -106,10 +107,10 @@ def test_saved_and_loaded_in_a_new_process_it_fills_identically(fitted, tmp_path
         f"imputer.fill(ds, sampler={sampler!r}).to_netcdf({str(tmp_path / 'out.nc')!r})\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    import torch
-
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
     here = imputer.fill(ds, sampler=sampler)
+    torch.set_num_threads(before)
     with xr.open_dataset(tmp_path / "out.nc") as there:
         for name in ("sst", "sst_standard_error", "sst_imputation_flag"):
             np.testing.assert_array_equal(there[name].values, here[name].values)

@@ -424,7 +424,8 @@ def test_interrupted_by_a_signal(
     """As from the keyboard, to a process of its own: it stops by itself, and goes on."""
     out = tmp_path / "out.zarr"
     code = (
-        "import time\n"
+        "import signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job ignores it
         "from xdiffimpute import regions, reconstruction\n"
         "from xdiffimpute.cli import main\n"
         f"regions.REGION_BYTES, reconstruction.SEGMENT_FRAMES = {BYTES}, 4\n"
