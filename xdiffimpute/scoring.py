@@ -27,6 +27,7 @@ __all__ = ["compare", "describe", "filling", "quiet", "skill_lines", "skill_tabl
 log = logging.getLogger("xdiffimpute")
 
 REFERENCES = ("climatology", "linear")
+SMALL = 64 * 2**20  # bytes
 
 
 def compare(
@@ -102,7 +103,8 @@ def _refit(baseline: Baseline, spec: FieldSpec) -> Callable[[xr.Dataset], xr.Dat
     def fill(gappy: xr.Dataset) -> xr.Dataset:
         axes = spec.axes
         # What the caller has fitted stays as it is.
-        apart = copy.copy(baseline).fit(gappy, **spec.layout)
+        known = gappy.compute() if gappy.nbytes <= SMALL else gappy  # a fit passes over it often
+        apart = copy.copy(baseline).fit(known, **spec.layout)
         everywhere = xr.DataArray(np.ones(spec.shape, dtype=bool), dims=(axes.y, axes.x))
         return apart.fill(gappy, where=everywhere)
 
