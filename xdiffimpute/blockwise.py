@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
-import dask.array as da
 import numpy as np
 import xarray as xr
 
@@ -23,6 +22,7 @@ from .calendar import Clock
 from .exceptions import CompatibilityError
 from .fields import FieldSpec
 from .geometry import Geometry
+from .segments import Span, in_segments
 from .sharing import as_one_task, settled
 from .transforms import Statistics
 
@@ -229,22 +229,17 @@ def run(filler: Filler, packed: xr.DataArray) -> xr.DataArray:
     DataArray
         Like ``packed``.
     """
-    n_series, n_time, c, h, w = packed.shape
+    n_time = packed.shape[1]
     length = block_frames(packed.shape)
     spans = [(a, min(n_time, a + length)) for a in range(0, n_time, length)]
     if packed.chunks is None:
         return packed.copy(data=_run_now(filler, packed.values, spans))
-    handle = as_one_task(filler)
-    series = []
-    for s in range(n_series):
-        parts = []
-        for start, stop in spans:
-            low, high = filler.span(start, stop)
-            task = handle(packed.data[s, low:high], start, stop)
-            shape = (stop - start, c, h, w)
-            parts.append(da.from_delayed(task, shape, np.float32, np.empty((0, 0, 0, 0), "f4")))
-        series.append(da.concatenate(parts))
-    return packed.copy(data=da.stack(series))
+    pieces = [Span(a, b, *filler.span(a, b)) for a, b in spans]
+    return packed.copy(data=in_segments(packed.data, pieces, _apply, as_one_task(filler)))
+
+
+def _apply(filler: Filler, values: FloatArray, _: int, start: int, stop: int) -> FloatArray:
+    return filler(values, start, stop)
 
 
 def _run_now(filler: Filler, values: FloatArray, spans: list[tuple[int, int]]) -> FloatArray:

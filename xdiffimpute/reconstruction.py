@@ -13,8 +13,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import dask
-import dask.array as da
 import numpy as np
 import torch
 import xarray as xr
@@ -30,6 +28,7 @@ from .partition import Partition
 from .planning import best_device
 from .progress import progress_bar
 from .samplers import Sampler
+from .segments import Span, in_segments
 from .sharing import as_one_task
 from .tiled import Tiled, cells_at_once
 from .tiling import ramp, starts
@@ -237,7 +236,7 @@ def reconstruct(
         Like ``packed``.
     """
     packed = packed.transpose("series", "time", "channel", "y", "x")
-    n_series, n_time, c, h, w = packed.shape
+    n_series, n_time = packed.shape[:2]
     length = segment_frames(packed.shape, filler.window)
     edges = sorted({*range(0, n_time, length), *cuts, n_time})
     spans = list(zip(edges[:-1], edges[1:], strict=True))
@@ -248,16 +247,8 @@ def reconstruct(
             low, high = filler.segment(a, b)
             out[:, s, a:b] = filler(packed.values[s, low:high], s, a, b)
         return packed.copy(data=out[0]), packed.copy(data=out[1])
-    handle = as_one_task(filler)
-    series = []
-    for s in range(n_series):
-        parts = []
-        for a, b in spans:
-            low, high = filler.segment(a, b)
-            task = dask.delayed(_apply, pure=False)(handle, packed.data[s, low:high], s, a, b)
-            parts.append(da.from_delayed(task, shape=(2, b - a, c, h, w), dtype=np.float32))
-        series.append(da.concatenate(parts, axis=1))
-    both = da.stack(series, axis=1)
+    pieces = [Span(a, b, *filler.segment(a, b)) for a, b in spans]
+    both = in_segments(packed.data, pieces, _apply, as_one_task(filler), lead=2)
     return packed.copy(data=both[0]), packed.copy(data=both[1])
 
 
