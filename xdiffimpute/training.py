@@ -294,8 +294,9 @@ def _update(
     t = denoiser.sample_time(len(batch.x), generator, device)
     with torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bfloat16(device)):
         objective, loss = denoiser.loss(
-            batch.x, batch.context, batch.query, batch.features, t, generator, batch.offsets
-        )
+            batch.x, batch.context, batch.query, batch.features, t, generator, batch.offsets,
+            batch.weights,
+        )  # fmt: skip
     optimiser.zero_grad(set_to_none=True)
     objective.backward()
     cells = _queried(batch) if ranks.size > 1 else 0.0

@@ -20,6 +20,7 @@ from .estimator import Estimator
 from .first_guess import first_guesses, tune_guesses
 from .partition import Partition
 from .planning import Plan
+from .propensity import Propensity
 from .samplers import Sampler
 from .tiled import InSurroundings, cells_at_once
 from .tiling import MARGIN, surroundings
@@ -49,6 +50,8 @@ class Verification:
     density : float, optional
         Share of cells in a training context.
     seed : int
+    propensity : Propensity, optional
+        What gives the withheld cells their weights, as it does in training.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Verification:
         *,
         density: float | None,
         seed: int,
+        propensity: Propensity | None = None,
     ) -> None:
         self.partition, self.density, self.seed = partition, density, seed
         self.device = sizes.device
@@ -92,6 +96,10 @@ class Verification:
         self.targets = torch.from_numpy(np.stack(targets).astype(np.float32))
         self.masks = torch.from_numpy(np.stack(masks).astype(np.float32))
         self.features = torch.from_numpy(np.stack(features).astype(np.float32))
+        self.weights = self.masks
+        if propensity is not None:
+            given = np.stack([propensity.weights(target) for target in targets])
+            self.weights = self.masks * torch.from_numpy(given)
 
     def error(self, denoiser: Denoiser, run: Sampler) -> float:
         """Mean square error of a sampler at the withheld cells, in standardised units."""
@@ -148,14 +156,14 @@ class Verification:
         """
         squared, variance = self._compare(denoiser, run)
         dims = (0, 2, 3, 4)
-        cells = self.masks.sum(dim=dims)
-        ratio = (squared / variance.clamp(min=1e-12)).sum(dim=dims) / cells.clamp(min=1.0)
+        cells, total = self.masks.sum(dim=dims), self.weights.sum(dim=dims)
+        ratio = (squared / variance.clamp(min=1e-12)).sum(dim=dims) / total.clamp(min=1e-6)
         factor = torch.where(cells >= 20, ratio.sqrt(), torch.ones_like(ratio)).clamp(0.1, 10.0)
-        error = float(squared.sum() / cells.sum().clamp(min=1.0))
+        error = float(squared.sum() / total.sum().clamp(min=1e-6))
         return error, np.asarray(factor.numpy(), dtype=np.float64)
 
     def _compare(self, denoiser: Denoiser, run: Sampler) -> tuple[Tensor, Tensor]:
-        """Squared errors (zero outside the withheld cells) and variances, (N, C, T, H, W)."""
+        """Weighted squared errors (zero outside the withheld cells), variances (N, C, T, H, W)."""
         size = max(1, cells_at_once(self.device) // int(np.prod(self.inputs.shape[1:])))
         squared, variances = [], []
         tile = (self.targets.shape[-2], self.targets.shape[-1])
@@ -179,7 +187,7 @@ class Verification:
                     self.density,
                 )
                 error = out.mean.float().cpu() - self.targets[k : k + size]
-                squared.append(error.square() * self.masks[k : k + size])
+                squared.append(error.square() * self.weights[k : k + size])
                 variances.append(out.variance.float().cpu())
         return torch.cat(squared), torch.cat(variances)
 
