@@ -53,12 +53,12 @@ class Evidence:
     ----------
     frames : int array, shape (N,)
         Number of each frame in the record, rising.
-    spent : int
-        Coefficients that were fitted to each cell.
+    regressors : float array, shape (N, R)
+        What each cell was freed of.
     """
 
-    def __init__(self, frames: IntArray, spent: int) -> None:
-        self.frames, self.spent = frames, spent
+    def __init__(self, frames: IntArray, regressors: FloatArray) -> None:
+        self.frames, self.regressors = frames, regressors
         self.lags = max(1, min(LAGS, len(frames) // 4))
         self.own = np.zeros(self.lags)
         self.proxy = np.zeros(self.lags)
@@ -93,6 +93,16 @@ class Evidence:
             self.proxy += lagged(proxy, self.frames, self.lags)
         return correlations(product, own, proxy)
 
+    def _spent(self, blocks: int) -> float:
+        """Share of a block's contributions that the regression took, were the proxy slow.
+
+        Cycles that end within a block take nothing of it.
+        """
+        if len(np.atleast_1d(self.contributions)) != len(self.frames):
+            return 0.0
+        basis = np.linalg.qr(self.regressors)[0]
+        return float(np.square(merged(basis, blocks)).sum() / len(basis))
+
     def concluded(self, seed: int) -> Association:
         """The test on what was taken in."""
         sums = np.atleast_1d(np.asarray(self.contributions))
@@ -113,7 +123,7 @@ class Evidence:
         if blocks < LEAST_BLOCKS:
             return Association(float("nan"), float(effect), blocks)
         parts = merged(sums, blocks)
-        p_value = chance(np.outer(parts, parts), seed, self.spent / blocks)
+        p_value = chance(np.outer(parts, parts), seed, self._spent(blocks))
         return Association(p_value, float(effect), blocks)
 
 

@@ -71,7 +71,7 @@ def associate(
     """
     others = np.hstack([np.ones((len(frames), 1)), trend])
     regressors = np.hstack([others, season])
-    evidence = {kind: Evidence(frames, regressors.shape[1]) for kind in MEANING}
+    evidence = {kind: Evidence(frames, regressors) for kind in MEANING}
     cycle = Seasonality(frames, season, others)
     maps: dict[str, list[FloatArray]] = {kind: [] for kind in KINDS}
     for values in pieces:
