@@ -6,7 +6,7 @@ and so is what is learned from them. Let the log-odds of being observed be
 .. math:: \operatorname{logit} P(\text{observed} \mid x, u) = u \cdot \alpha + \beta x ,
 
 with the standardised value x of the cell itself and covariates u that are always known: how often
-the cell is observed, how much is observed around it, the season. Bayes' rule then gives
+the cell is observed, and the season. Bayes' rule then gives
 
 .. math:: p(x \mid c, \text{missing}) \propto e^{-\beta x}\, p(x \mid c, \text{observed})
 
@@ -20,7 +20,10 @@ time and space (:mod:`xdiffimpute.proxies`),
 
 .. math:: \sum \bigl( \mathrm{observed} / p(x, u) - 1 \bigr) (u, \mathrm{proxy}) = 0 .
 
-The assumption behind it is that the proxy has to do with the gaps through x (and u) only.
+Only cells with enough observed around them enter the sum, and how much that is is no part of u:
+where clouds and failures both make gaps, many gaps nearby and a low proxy mean clouds, so that the
+proxy would tell of the clouds. The assumption that is left is that the proxy has to do with the
+gaps through x (and u) only.
 """
 
 from __future__ import annotations
@@ -35,11 +38,13 @@ from .proxies import from_neighbours, from_times
 
 __all__ = ["Propensity"]
 
-LARGEST = 10.0
+LARGEST = 30.0
 STEEPEST = 3.0
 MOST_ENTRIES = 400_000
-LEAST_CORRELATION = 0.1
-STEPS = 60
+LEAST_CORRELATION, CERTAIN = 0.1, 5.0
+STEPS, CLOSE = 60, 1e-4
+KNOWN, FEW = 0.25, 0.05
+LEAST_ENTRIES = 100
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Propensity:
     level: FloatArray
 
     def weights(self, z: FloatArray) -> FloatArray:
-        """What each observation counts in the loss: about one on average, ten at most.
+        """What each observation counts in the loss: about one on average, thirty at most.
 
         Parameters
         ----------
@@ -138,15 +143,23 @@ def _slope(pieces: Sequence[FloatArray], frames: IntArray, regressors: FloatArra
     """Beta of one channel, of pieces (S, N, h, w)."""
     tables = [_table(piece, frames, regressors) for piece in pieces]
     table = np.concatenate(tables, axis=1)
-    if not table.shape[1] or table[-1].min() == table[-1].max():
+    in_time, in_space = table[:2] > KNOWN
+    chosen = in_time & in_space
+    if chosen.sum() < FEW * len(chosen):
+        chosen = in_time | in_space
+    table = table[2:, chosen]
+    table = table[:, :: -(-table.shape[1] // MOST_ENTRIES) or 1].astype(np.float64)
+    observed = table[-1]
+    if min(observed.sum(), (1 - observed).sum()) < LEAST_ENTRIES:
         return 0.0
-    stride = -(-table.shape[1] // MOST_ENTRIES)
-    table = table[:, ::stride].astype(np.float64)
-    return _solve(table[:-4], table[-4:-2], table[-2], table[-1])
+    return _solve(table[:-4], table[-4:-2], table[-2], observed)
 
 
 def _table(z: FloatArray, frames: IntArray, regressors: FloatArray) -> FloatArray:
-    """Columns of cells that are sometimes observed: what is always known, proxies, x, observed."""
+    """Rows for cells that are sometimes observed, shape (2 + R + 5, entries).
+
+    How well the proxies are known, what is always known, proxies, x, observed.
+    """
     observed = np.isfinite(z).astype(np.float32)
     x = np.where(observed > 0, z, 0.0).astype(np.float32)
     share = observed.mean(axis=(0, 1))
@@ -155,12 +168,12 @@ def _table(z: FloatArray, frames: IntArray, regressors: FloatArray) -> FloatArra
     nearby, known_nearby = from_neighbours(x, observed)
     base = np.log((share + 0.01) / (1.01 - share))
     always = regressors.T[:, None, :, None, None]
-    parts = [*always, base, known_times, known_nearby, times, nearby, x, observed]
+    parts = [known_times, known_nearby, *always, base, times, nearby, x, observed]
     return np.stack([np.broadcast_to(p, x.shape)[:, :, varying].ravel() for p in parts])
 
 
 def _solve(u: FloatArray, proxies: FloatArray, x: FloatArray, observed: FloatArray) -> float:
-    """Newton's method on the estimating equation, from independence of the value."""
+    """Newton's method on the estimating equation, from independence; zero if it does not settle."""
     seen = observed > 0
     known = np.concatenate([u, proxies])
     best, *_ = np.linalg.lstsq(known[:, seen].T, x[seen], rcond=1e-8)
@@ -177,9 +190,9 @@ def _solve(u: FloatArray, proxies: FloatArray, x: FloatArray, observed: FloatArr
         jacobian = (instruments * inverse) @ features.T / len(x)
         step, *_ = np.linalg.lstsq(jacobian, balance, rcond=1e-8)
         found += step * min(1.0, 1.0 / max(float(np.abs(step).max()), 1e-12))
-        if np.abs(step).max() < 1e-6:
-            break
-    return float(np.clip(found[-1], -STEEPEST, STEEPEST))
+        if np.abs(step).max() < CLOSE:
+            return float(np.clip(found[-1], -STEEPEST, STEEPEST))
+    return 0.0
 
 
 def _tells(proxy: FloatArray, x: FloatArray, u: FloatArray) -> bool:
@@ -188,4 +201,5 @@ def _tells(proxy: FloatArray, x: FloatArray, u: FloatArray) -> bool:
     fitted, *_ = np.linalg.lstsq(u.T, both.T, rcond=1e-8)
     left = both - fitted.T @ u
     spread = np.sqrt(np.square(left).sum(axis=1))
-    return bool(spread.min() > 0 and (left[0] @ left[1]) / spread.prod() > LEAST_CORRELATION)
+    least = max(LEAST_CORRELATION, CERTAIN / len(x) ** 0.5)
+    return bool(spread.min() > 0 and (left[0] @ left[1]) / spread.prod() > least)
