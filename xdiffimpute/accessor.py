@@ -64,6 +64,7 @@ class _Impute(ABC, Generic[X]):
         backbone: str = "unet",
         statistics: Literal["auto", "variable", "cell", "seasonal"] = "auto",
         log: Sequence[str] = (),
+        propensity: bool = False,
         window: int | None = None,
         tile: int | None = None,
         size: Literal["auto", "small", "medium", "large"] = "auto",
@@ -99,6 +100,10 @@ class _Impute(ABC, Generic[X]):
             The climatology that anomalies are taken from; observed cells only.
         log : sequence of str
             Positive, skewed variables to learn in the logarithm.
+        propensity : bool
+            For gaps that depend on the values that are missing (:meth:`dependence`): let a queried
+            observation count by the odds that one of its value is missing, so that those like the
+            missing ones count most.
         window : int, optional
             Frames the network sees at once; 1 or more.
         tile : int, optional
@@ -158,10 +163,10 @@ class _Impute(ABC, Generic[X]):
 
         imputer = DiffusionImputer(
             variables=variables, time=time, y=y, x=x, extra_dims=extra_dims, partition=partition,
-            method=method, backbone=backbone, statistics=statistics, log=log, window=window,
-            tile=tile, size=size, batch=batch, steps=steps, max_time=max_time, device=device,
-            seed=seed, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every,
-            resume=resume, log_to=log_to,
+            method=method, backbone=backbone, statistics=statistics, log=log,
+            propensity=propensity, window=window, tile=tile, size=size, batch=batch, steps=steps,
+            max_time=max_time, device=device, seed=seed, progress=progress, checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every, resume=resume, log_to=log_to,
         )  # fmt: skip
         self._imputer = imputer.fit(self._dataset())
         return self._imputer
@@ -461,6 +466,60 @@ class _Impute(ABC, Generic[X]):
         refuse_unknown("ds.impute.exposure", options, known)
         ds = exposure_map(self._dataset(), partition, window=window, seed=seed, options=options)
         return self._back(ds)
+
+    @called("ds.impute.dependence")
+    def dependence(self, *, seed: int = 0, **options: Any) -> xr.Dataset:
+        """Whether being observed depends on the data: on the value, on neighbours, on the season.
+
+        What is missing because it is high cannot be learned from what is left without a bias. The
+        value of a cell is not known where it is missing; its values just before and after, and
+        those of the cells around, stand for it. Bounded in memory: of long records runs of frames
+        are looked at, of large grids squares.
+
+        Parameters
+        ----------
+        seed : int
+            Of the random signs that the test draws.
+        **options
+            ``variables``, ``time``, ``y``, ``x`` and ``extra_dims`` as in :meth:`fit`.
+
+        Returns
+        -------
+        Dataset
+            With dims (variable, kind), the kinds being ``"value"``, ``"neighbours"`` and
+            ``"season"``: ``p_value``, the probability of so strong a dependence by chance, NaN
+            where it cannot be told; ``effect``, by how much the chance of being observed changes
+            with one standard deviation of what is known (for the season: the standard deviation
+            of its cycle); ``blocks``, the parts of the record that count as independent. With
+            dims (variable, kind, y, x): ``association``, the correlation in each cell.
+
+        Notes
+        -----
+        The chance is that of random signs of the contributions of blocks of time, which are long
+        against the memory of the gaps and of the values, so correlation in space and time does
+        not pass for dependence. A constant, the season and a trend of each cell are taken out
+        before.
+
+        References
+        ----------
+        I. A. Canay, J. P. Romano and A. M. Shaikh, "Randomization tests under an approximate
+        symmetry assumption", 2017 (doi:10.3982/ECTA13081).
+
+        Examples
+        --------
+        >>> import xdiffimpute as xdi
+        >>> ds = xdi.example(days=60)
+        >>> found = ds.where(ds < 14).impute.dependence()  # where it is warm, nothing is seen
+        >>> test = found.sel(variable="sst", kind="neighbours")
+        >>> float(test["effect"].round(2)), bool(test["p_value"] < 0.01)
+        (-0.09, True)
+        >>> bool((ds.impute.dependence()["p_value"] < 0.01).any())  # clouds that do not care
+        False
+        """
+        from .dependence import dependence
+
+        refuse_unknown("ds.impute.dependence", options, ("seed", *LAYOUT))
+        return dependence(self._dataset(), seed=seed, options=options)
 
     def observed(self) -> X:
         """Where values are present: True or False, lazy, on the same dims, without units.

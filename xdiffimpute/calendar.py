@@ -17,6 +17,10 @@ from .exceptions import AxesError
 
 __all__ = ["Clock", "read_clock"]
 
+SEASON_DAYS = 400.0
+DAY_STEP = 6.5 / 24
+DAY_SPAN = 5.0
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -44,6 +48,30 @@ class Clock:
     def step(self) -> float | None:
         """Median time from frame to frame in days (or in frames), None for a single one."""
         return float(np.median(np.diff(self.days))) if len(self.days) > 1 else None
+
+    def cycles(self) -> tuple[tuple[str, int], ...]:
+        """Harmonics of the year and of the day that the record can resolve.
+
+        Returns
+        -------
+        tuple of (str, int)
+            For :meth:`regressors`.
+
+        Examples
+        --------
+        >>> days = np.arange(800.0)
+        >>> Clock(days, days % 365 / 365, 0 * days, days).cycles()
+        (('year', 1), ('year', 2))
+        """
+        found: list[tuple[str, int]] = []
+        span = float(self.days[-1] - self.days[0]) if len(self.days) > 1 else 0.0
+        if span >= SEASON_DAYS and len(np.unique(np.round(self.year_phase * 12))) >= 5:
+            found += [("year", 1), ("year", 2)]
+        step = float(np.median(np.diff(self.days))) if len(self.days) > 1 else np.inf
+        phases = len(np.unique(np.round(self.day_phase, 4)))
+        if step <= DAY_STEP and span >= DAY_SPAN and phases >= 4:
+            found += [("day", 1)] + ([("day", 2)] if phases >= 6 else [])
+        return tuple(found)
 
     def regressors(self, harmonics: Sequence[tuple[str, int]]) -> FloatArray:
         """A constant and, for each harmonic, a cosine and a sine.

@@ -285,6 +285,7 @@ class Denoiser(nn.Module):
         t: Tensor,
         generator: torch.Generator | None = None,
         offsets: Sequence[tuple[int, int]] | None = None,
+        weights: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         r"""Masked data-matching loss, :math:`\|M_{qry} \odot (x_\theta - x)\|^2` per queried cell.
 
@@ -302,6 +303,8 @@ class Denoiser(nn.Module):
         generator : torch.Generator, optional
         offsets : sequence of (int, int), optional
             As in :meth:`forward`; the loss is taken in the tile.
+        weights : Tensor, shape (B, C, T, H, W), optional
+            What each queried cell counts; default: one.
 
         Returns
         -------
@@ -315,6 +318,8 @@ class Denoiser(nn.Module):
         x, query = crop(x, offsets, size), crop(query, offsets, size)
         error = (prediction.mean - x).square()
         cells = query.sum().clamp(min=1.0)
+        if weights is not None:
+            query = query * crop(weights, offsets, size)
         weight: Tensor | float = 1.0
         if self.target == "noise":
             alpha, sigma = self._levels(t)

@@ -18,7 +18,8 @@ from .checkpoint_folder import Content
 from .chunking import check_chunks
 from .coordinates import Coordinates
 from .denoiser import Denoiser
-from .exceptions import DataError, ImputeError
+from .dependence import warn_of_dependence
+from .exceptions import DataError
 from .fields import FieldSpec
 from .first_guess import describe_guesses
 from .fitted import Fitted
@@ -41,6 +42,7 @@ from .training_log import TrainingLog, open_log
 from .transforms import Statistics
 from .validation import check_dataset, check_values
 from .verification import Verification
+from .weighting import weigh
 from .withholding import withhold
 
 __all__ = ["fit_network"]
@@ -101,7 +103,7 @@ def fit_network(
     coordinates = Coordinates(spec, clock)
     check = Verification(
         packed, withheld, clock, statistics, coordinates, sizes, prepared.partition,
-        density=prepared.density, seed=options.seed,
+        density=prepared.density, seed=options.seed, propensity=prepared.propensity,
     )  # fmt: skip
     denoiser, history = _train(
         packed, clock, coordinates, prepared, sizes, options, method, check, resumption, ranks
@@ -144,7 +146,8 @@ def _prepare(
             "the pattern of partition= keeps them all; try partition='pixel'"
         )
     training_data = withheld.remove(packed)
-    logs = _logarithms(options.log, spec)
+    logs = options.logarithms(spec)
+    warn_of_dependence(packed, clock, spec, weighted=options.propensity)
     statistics = Statistics.fit(training_data, clock, kind=options.statistics, log=logs)
     if options.statistics == "auto" and statistics.kind == "variable" and len(clock.days) > 2:
         rehearsal = withhold(
@@ -166,20 +169,9 @@ def _prepare(
         spec=spec, statistics=statistics, partition=partition, reason=splitting.reason,
         window=sizes.window, tile=sizes.tile, density=density, withheld=withheld,
         unreachable=splitting.unreachable,
+        propensity=weigh(packed, clock, statistics, spec) if options.propensity else None,
     )  # fmt: skip
     return prepared, sizes
-
-
-def _logarithms(asked: str | Sequence[str], spec: FieldSpec) -> list[bool]:
-    """Which channels are learned in the logarithm."""
-    wanted = {asked} if isinstance(asked, str) else set(asked)
-    names = [v.name for v in spec.variables]
-    if not wanted <= set(names):
-        raise ImputeError(
-            f"log={asked!r} names {sorted(wanted - set(names))}, which are not among the variables "
-            f"{names}"
-        )
-    return [channel.variable in wanted for channel in spec.channels]
 
 
 def _with_cell_means(
@@ -233,7 +225,7 @@ def _train(
         batches(
             pool, coordinates, prepared.partition, window=sizes.window, tile=sizes.tile,
             batch=sizes.batch, periodic=spec.periodic, seed=options.seed, first=position.step,
-            share=ranks.share(sizes.batch),
+            share=ranks.share(sizes.batch), propensity=prepared.propensity,
         )
     )  # fmt: skip
     try:
@@ -283,7 +275,7 @@ def _rows(
 
 def _start(denoiser: Denoiser, batches: Sequence[Batch], labels: Sequence[str]) -> None:
     """Tune the first guesses, and say what came out."""
-    mixture = denoiser.start_from([(b.x, b.context, b.query) for b in batches])
+    mixture = denoiser.start_from([(b.x, b.context, b.counted) for b in batches])
     for line in describe_guesses(labels, mixture, denoiser.springs):
         log.info("%s", line)
 

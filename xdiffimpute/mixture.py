@@ -23,6 +23,7 @@ def best_mixture(
     Parameters
     ----------
     samples : sequence of (x, context, query), each of shape (B, C, T, H, W)
+        The query may hold weights.
     guess : callable
         From values and context to G guesses, shape (B, G, C, T, H, W).
 
@@ -34,9 +35,10 @@ def best_mixture(
     gram: FloatArray | float = 0.0
     right: FloatArray | float = 0.0
     for x, context, query in samples:
-        guesses = guess(x, context) * query[:, None]
-        gram += torch.einsum("bgcthw,bkcthw->cgk", guesses, guesses).cpu().double().numpy()
-        right += torch.einsum("bgcthw,bcthw->cg", guesses, x).cpu().double().numpy()
+        guesses = guess(x, context)
+        counted = guesses * query[:, None]
+        gram += torch.einsum("bgcthw,bkcthw->cgk", counted, guesses).cpu().double().numpy()
+        right += torch.einsum("bgcthw,bcthw->cg", counted, x).cpu().double().numpy()
     products, sides = np.asarray(gram), np.asarray(right)
     channels, count = sides.shape
     weights = np.full((1 + count, channels), 1.0 / (1 + count))

@@ -15,6 +15,7 @@ from .backbones import BACKBONES
 from .checkpoint_folder import CheckpointFolder
 from .durations import parse_time
 from .exceptions import ImputeError, UnknownNameError
+from .fields import FieldSpec
 from .partition import Partition
 from .training import Training
 from .training_log import check_log
@@ -40,6 +41,7 @@ class Options:
     partition: str | Partition = "auto"
     statistics: str = "auto"
     log: Sequence[str] = ()
+    propensity: bool = False
     window: int | None = None
     tile: int | None = None
     size: str = "auto"
@@ -101,6 +103,23 @@ class Options:
         return CheckpointFolder(
             self.checkpoint, parse_time(self.checkpoint_every, "checkpoint_every")
         )
+
+    def logarithms(self, spec: FieldSpec) -> list[bool]:
+        """Which channels are learned in the logarithm.
+
+        Raises
+        ------
+        ImputeError
+            If a name is not that of a variable.
+        """
+        wanted = {self.log} if isinstance(self.log, str) else set(self.log)
+        names = [v.name for v in spec.variables]
+        if not wanted <= set(names):
+            raise ImputeError(
+                f"log={self.log!r} names {sorted(wanted - set(names))}, which are not among the "
+                f"variables {names}"
+            )
+        return [channel.variable in wanted for channel in spec.channels]
 
     def to_dict(self) -> dict[str, Any]:
         """What decides the result, as JSON can hold it."""

@@ -10,6 +10,7 @@ import numpy as np
 from ._typing import AnyArray, BoolArray
 from .fields import FieldSpec
 from .partition import Partition
+from .propensity import Propensity
 from .transforms import Statistics
 from .withholding import Withheld
 
@@ -38,6 +39,8 @@ class Preparation:
     withheld : Withheld
     unreachable : bool array, shape (C, H, W)
         Cells of zero query exposure, whose fill would be arbitrary (Theorem 1).
+    propensity : Propensity, optional
+        What gives the queried cells their weights.
     """
 
     spec: FieldSpec
@@ -49,12 +52,15 @@ class Preparation:
     density: float
     withheld: Withheld
     unreachable: BoolArray
+    propensity: Propensity | None = None
 
     def to_arrays(self) -> tuple[dict[str, AnyArray], dict[str, Any]]:
         """Arrays, and the rest as JSON can hold it."""
         arrays, small = self.statistics.to_arrays()
         tensors: dict[str, AnyArray] = {f"statistics.{k}": v for k, v in arrays.items()}
         tensors["unreachable"] = self.unreachable
+        if self.propensity is not None:
+            tensors |= {f"propensity.{k}": v for k, v in vars(self.propensity).items()}
         tensors |= {f"withheld.{k}": v for k, v in self.withheld.to_arrays().items()}
         if self.partition.library is not None:
             tensors["library"] = np.packbits(self.partition.library)
@@ -84,6 +90,7 @@ class Preparation:
             shape = tuple(int(n) for n in tensors["library_shape"])
             bits = np.unpackbits(tensors["library"], count=int(np.prod(shape)))
             library = bits.astype(bool).reshape(shape)
+        weights = below(tensors, "propensity.")
         return {
             "spec": FieldSpec.from_dict(config["spec"]),
             "statistics": Statistics.from_arrays(
@@ -96,6 +103,7 @@ class Preparation:
             "density": config["density"],
             "withheld": Withheld.from_arrays(below(tensors, "withheld.")),
             "unreachable": tensors["unreachable"].astype(bool),
+            "propensity": Propensity(**weights) if weights else None,
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ._typing import BoolArray, FloatArray
 from .coordinates import Coordinates
 from .partition import Partition
 from .pool import Block, BlockPool, Position
+from .propensity import Propensity
 from .tiling import MARGIN, surroundings
 
 __all__ = ["Batch", "batches"]
@@ -33,6 +34,8 @@ class Batch:
         1 inside, 0 outside.
     features : Tensor, shape (B, F, T, h, w)
         Coordinates of the tile.
+    weights : Tensor, shape (B, C, T, H, W), optional
+        What each queried cell counts.
     offsets : list of (int, int)
         First row and column of each sample's tile within its surroundings.
     position : Position
@@ -45,16 +48,26 @@ class Batch:
     features: Tensor
     offsets: list[tuple[int, int]] | None = None
     position: Position = Position()
+    weights: Tensor | None = None
+
+    @property
+    def counted(self) -> Tensor:
+        """The query, each cell with its weight, shape (B, C, T, H, W)."""
+        return self.query if self.weights is None else self.query * self.weights
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
         if device.type == "cpu":
             return self
-        x, context, query, features = (
-            part.pin_memory().to(device, non_blocking=True)
-            for part in (self.x, self.context, self.query, self.features)
-        )
-        return Batch(x, context, query, features, self.offsets, self.position)
+
+        def moved(part: Tensor) -> Tensor:
+            return part.pin_memory().to(device, non_blocking=True)
+
+        return replace(
+            self, x=moved(self.x), context=moved(self.context), query=moved(self.query),
+            features=moved(self.features),
+            weights=None if self.weights is None else moved(self.weights),
+        )  # fmt: skip
 
     def split(self, size: int) -> list[Batch]:
         """The samples in parts of at most ``size``."""
@@ -62,10 +75,11 @@ class Batch:
         for k in range(0, len(self.x), size):
             part = slice(k, k + size)
             offsets = None if self.offsets is None else self.offsets[part]
+            weights = None if self.weights is None else self.weights[part]
             parts.append(
                 Batch(
                     self.x[part], self.context[part], self.query[part], self.features[part],
-                    offsets, self.position,
+                    offsets, self.position, weights,
                 )
             )  # fmt: skip
         return parts
@@ -83,6 +97,7 @@ def batches(
     seed: int = 0,
     first: int = 0,
     share: Sequence[int] | None = None,
+    propensity: Propensity | None = None,
 ) -> Iterator[Batch]:
     """Training batches without end.
 
@@ -109,6 +124,8 @@ def batches(
         Batches that were drawn before.
     share : sequence of int, optional
         Which samples of each batch to draw; the others are drawn by other processes.
+    propensity : Propensity, optional
+        What gives the queried cells their weights.
 
     Yields
     ------
@@ -121,17 +138,18 @@ def batches(
             pool.refresh()
         samples = [
             _sample(
-                pool, coordinates, partition, window, tile, periodic,
+                pool, coordinates, partition, window, tile, periodic, propensity,
                 np.random.default_rng(np.random.SeedSequence([seed, 2, step, k])),
             )
             for k in (range(batch) if share is None else share)
         ]  # fmt: skip
-        x, context, query, features = (
-            torch.from_numpy(np.stack([sample[k] for sample in samples])) for k in range(4)
+        x, context, query, features, *weights = (
+            torch.from_numpy(np.stack(arrays))
+            for arrays in zip(*(sample[1:] for sample in samples), strict=True)
         )
-        offsets = [sample[4] for sample in samples]
+        offsets = [sample[0] for sample in samples]
         step += 1
-        yield Batch(x, context, query, features, offsets, pool.position(step))
+        yield Batch(x, context, query, features, offsets, pool.position(step), *weights)
 
 
 def _about_an_observation(
@@ -153,9 +171,10 @@ def _sample(
     window: int,
     tile: tuple[int, int],
     periodic: bool,
+    propensity: Propensity | None,
     rng: np.random.Generator,
 ) -> tuple[Any, ...]:
-    """One sample of each array of a Batch, and its offset."""
+    """The offset of a sample, and its part of each array of a Batch."""
     weights = np.array([block.weight for block in pool.blocks])
     h, w = pool.blocks[0].values.shape[-2:]
     roll = periodic and tile[1] < w
@@ -186,9 +205,10 @@ def _sample(
     frames = slice(block.start + t, block.start + t + window)
     inner = (y + np.arange(tile[0]), (x + np.arange(tile[1])) % w)
     return (
+        (above, left),
         np.where(observed, z, 0.0).astype(np.float32),
         context.astype(np.float32),
         query.astype(np.float32),
         np.ascontiguousarray(coordinates(frames, *inner)),
-        (above, left),
+        *(() if propensity is None else (propensity.weights(z),)),
     )

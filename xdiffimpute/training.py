@@ -299,8 +299,9 @@ def _update(
         share = _queried(part) / cells.clamp(min=1.0)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bfloat16(device)):
             objective, found = denoiser.loss(
-                part.x, part.context, part.query, part.features, times, generator, part.offsets
-            )
+                part.x, part.context, part.query, part.features, times, generator, part.offsets,
+                part.weights,
+            )  # fmt: skip
         (share * objective).backward()
         loss += share * found
     weight = float(cells) if ranks.size > 1 else 0.0

@@ -36,9 +36,6 @@ MOST_DOUBT = 1.5  # standard error of a logarithm, beyond which the mean is not 
 EVERYWHERE: Region = (slice(None), slice(None))
 
 CELL_COUNT = 30
-SEASON_DAYS = 400.0
-DAY_STEP = 6.5 / 24
-DAY_SPAN = 5.0
 BLOCK_BYTES = 16 * 2**20
 
 
@@ -126,7 +123,7 @@ class Statistics:
             )
         packed = packed.transpose("series", "time", "channel", "y", "x")
         logs = np.zeros(packed.sizes["channel"], bool) if log is None else np.asarray(log, bool)
-        found = _harmonics(clock)
+        found = clock.cycles()
         regressors = clock.regressors(found if kind in ("auto", "seasonal") else ())
         floor = _floor(packed, logs)
         if kind == "seasonal" and not found:
@@ -255,19 +252,6 @@ class Statistics:
             floor=arrays["floor"],
             count=arrays["count"],
         )
-
-
-def _harmonics(clock: Clock) -> tuple[tuple[str, int], ...]:
-    """Cycles that the record can resolve."""
-    found: list[tuple[str, int]] = []
-    span = float(clock.days[-1] - clock.days[0]) if len(clock.days) > 1 else 0.0
-    if span >= SEASON_DAYS and len(np.unique(np.round(clock.year_phase * 12))) >= 5:
-        found += [("year", 1), ("year", 2)]
-    step = float(np.median(np.diff(clock.days))) if len(clock.days) > 1 else np.inf
-    phases = len(np.unique(np.round(clock.day_phase, 4)))
-    if step <= DAY_STEP and span >= DAY_SPAN and phases >= 4:
-        found += [("day", 1)] + ([("day", 2)] if phases >= 6 else [])
-    return tuple(found)
 
 
 def _choose(count: AnyArray, harmonics: tuple[tuple[str, int], ...]) -> str:

@@ -21,6 +21,7 @@ from .estimator import Estimator
 from .first_guess import first_guesses, tune_guesses
 from .partition import Partition
 from .planning import Plan
+from .propensity import Propensity
 from .samplers import Sampler
 from .tiled import InSurroundings, cells_at_once
 from .tiling import MARGIN, surroundings
@@ -51,6 +52,8 @@ class Verification:
     density : float, optional
         Share of cells in a training context.
     seed : int
+    propensity : Propensity, optional
+        What gives the withheld cells their weights, as it does in training.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Verification:
         *,
         density: float | None,
         seed: int,
+        propensity: Propensity | None = None,
     ) -> None:
         self.partition, self.density, self.seed = partition, density, seed
         self.device = sizes.device
@@ -102,6 +106,10 @@ class Verification:
         self.masks = torch.from_numpy(np.stack(masks).astype(np.float32))
         self.features = torch.from_numpy(np.stack(features).astype(np.float32))
         self.distances = torch.from_numpy(np.stack(distances))
+        self.weights = self.masks
+        if propensity is not None:
+            given = np.stack([propensity.weights(target) for target in targets])
+            self.weights = self.masks * torch.from_numpy(given)
 
     def error(self, denoiser: Denoiser, run: Sampler) -> float:
         """Mean square error of a sampler at the withheld cells, in standardised units."""
@@ -166,14 +174,15 @@ class Verification:
         """
         picked = _spread(self.windows, most)
         squared, variance = self._compare(denoiser, run, picked)
-        masks = self.masks[picked]
+        weights = self.weights[picked]
         calibration = Calibration.fit(
             *(
                 part.transpose(0, 1).flatten(1).double().numpy()
-                for part in (squared, variance, self.distances[picked], masks)
+                for part in (squared, variance, self.distances[picked], weights)
             )
         )
-        return float(squared.sum() / masks.sum().clamp(min=1.0)), calibration
+        error = (squared * weights).sum() / weights.sum().clamp(min=1e-6)
+        return float(error), calibration
 
     @property
     def windows(self) -> int:
@@ -183,7 +192,7 @@ class Verification:
     def _compare(
         self, denoiser: Denoiser, run: Sampler, picked: list[int]
     ) -> tuple[Tensor, Tensor]:
-        """Squared errors (zero outside the withheld cells) and variances, (N, C, T, H, W)."""
+        """Squared errors and variances, everywhere, (N, C, T, H, W)."""
         size = max(1, cells_at_once(self.device) // int(np.prod(self.inputs.shape[1:])))
         squared, variances = [], []
         tile = (self.targets.shape[-2], self.targets.shape[-1])
@@ -205,7 +214,7 @@ class Verification:
                     self.density,
                 )
                 error = out.mean.float().cpu() - self.targets[now]
-                squared.append(error.square() * self.masks[now])
+                squared.append(error.square())
                 variances.append(out.variance.float().cpu())
         return torch.cat(squared), torch.cat(variances)
 
