@@ -15,7 +15,7 @@ from xdiffimpute.streaming import Batch
 from xdiffimpute.training import Training, _shape, train
 
 
-def batches(seed=0, bad=False):
+def batches(seed=0, bad=False, weighted=False):
     generator = torch.Generator().manual_seed(seed)
     while True:
         x = torch.randn(4, 1, 1, 8, 8, generator=generator)
@@ -23,7 +23,9 @@ def batches(seed=0, bad=False):
         context = (torch.rand(x.shape, generator=generator) < 0.5).float()
         if bad:
             x = x * math.inf
-        yield Batch(x, context, observed - context, torch.zeros(4, 2, 1, 8, 8))
+        weights = torch.exp(x) if weighted else None
+        features = torch.zeros(4, 2, 1, 8, 8)
+        yield Batch(x, context, observed - context, features, weights=weights)
 
 
 def run(settings, validate=None, seed=0, bad=False, source=None, **options):
@@ -39,9 +41,10 @@ def test_same_seed_same_network_bit_for_bit():
     assert all(torch.equal(one[k], two[k]) for k in one)
 
 
-def test_a_large_batch_goes_through_the_network_in_parts(monkeypatch):
-    """Gradients add up to those of the whole, whatever the number of queried cells in a part."""
-    one, history = run(Training(steps=2))
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_large_batch_goes_through_the_network_in_parts(weighted, monkeypatch):
+    """Gradients add up to those of the whole, whatever the queried cells of a part and count."""
+    one, history = run(Training(steps=2), source=batches(weighted=weighted))
     drawn, loss = [], Denoiser.loss
 
     def counted(self, x, *others):
@@ -50,7 +53,7 @@ def test_a_large_batch_goes_through_the_network_in_parts(monkeypatch):
 
     monkeypatch.setattr(Denoiser, "loss", counted)
     monkeypatch.setattr("xdiffimpute.training.CELLS_AT_ONCE", (3 * 64, 3 * 64))
-    two, other = run(Training(steps=2))
+    two, other = run(Training(steps=2), source=batches(weighted=weighted))
     assert drawn == [3, 1, 3, 1] and other.samples == history.samples == 8
     for name, value in one.state_dict().items():
         torch.testing.assert_close(two.state_dict()[name], value, rtol=1e-4, atol=1e-5)
