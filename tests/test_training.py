@@ -59,6 +59,12 @@ def test_a_large_batch_goes_through_the_network_in_parts(weighted, monkeypatch):
         torch.testing.assert_close(two.state_dict()[name], value, rtol=1e-4, atol=5e-5)
 
 
+def test_weights_count_in_the_loss():
+    _, plain = run(Training(steps=1))
+    _, weighted = run(Training(steps=1), source=batches(weighted=True))
+    assert weighted.loss[0] > 1.1 * plain.loss[0]
+
+
 def test_steps_are_counted_and_the_time_limit_holds():
     _, history = run(Training(steps=3))
     assert history.steps == 3 and len(history.loss) == 3
