@@ -62,7 +62,7 @@ def test_a_large_batch_goes_through_the_network_in_parts(weighted, monkeypatch):
 def test_weights_count_in_the_loss():
     _, plain = run(Training(steps=1))
     _, weighted = run(Training(steps=1), source=batches(weighted=True))
-    assert weighted.loss[0] > 1.1 * plain.loss[0]
+    assert weighted.loss[0][1] > 1.1 * plain.loss[0][1]
 
 
 def test_steps_are_counted_and_the_time_limit_holds():
