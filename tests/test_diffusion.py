@@ -161,7 +161,8 @@ def test_withheld_cells_never_reach_training(fitted):
         again.fitted.statistics.coefficients, imputer.fitted.statistics.coefficients
     )
     first, second = imputer.fitted.denoiser, again.fitted.denoiser
-    assert first.prior.equal(second.prior) and first._springs.equal(second._springs)
+    assert first.prior.equal(second.prior) and first.first.springs.equal(second.first.springs)
+    assert first.first.lags.equal(second.first.lags)
     assert again.fitted.history.loss == imputer.fitted.history.loss
 
 

@@ -1,11 +1,15 @@
 """The first guesses that the denoiser starts from."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 
-from xdiffimpute.first_guess import GUESSES, Springs, first_guesses, tune_guesses
+from xdiffimpute.first_guess import FirstGuesses
 from xdiffimpute.space_time import Stiffness
+
+REACH = (3, 8, 8)
 
 
 @pytest.fixture
@@ -21,25 +25,27 @@ def window():
 
 def test_one_fill_for_each_name_that_keeps_the_context(window):
     x, context = window
-    out = first_guesses(x, context, Springs.default(1), periodic=False)
-    assert out.shape == (1, len(GUESSES), *x.shape[1:])
-    torch.testing.assert_close(out * context[:, None], (x * context)[:, None].expand_as(out))
+    guesses = FirstGuesses(1, REACH)
+    guesses.tune([(x, context, 1.0 - context)])
+    out = guesses(x, context)
+    assert out.shape == (1, len(guesses.names), *x.shape[1:]) and len(guesses.names) == 3
+    exact, kriged = out[:, :2] * context[:, None], out[:, 2] * context
+    torch.testing.assert_close(exact, (x * context)[:, None].expand_as(exact))
+    assert float((kriged - x * context).abs().max()) < 0.3 * float(x.std())  # but for noise
 
 
 def test_what_stands_outside_the_context_is_ignored(window):
     x, context = window
     other = torch.where(context > 0, x, 99.0)
-    springs = Springs.default(1)
-    torch.testing.assert_close(
-        first_guesses(other, context, springs, periodic=False),
-        first_guesses(x, context, springs, periodic=False),
-    )
+    guesses = FirstGuesses(1, REACH)
+    torch.testing.assert_close(guesses(other, context), guesses(x, context))
 
 
 def test_the_plate_follows_a_plane(window):
     x, context = window
-    free = Springs(Stiffness.free(1), Stiffness.free(1))
-    plate = first_guesses(x, context, free, periodic=False)[:, 1]
+    guesses = FirstGuesses(1)
+    guesses.springs.copy_(torch.stack([torch.stack(Stiffness.free(1))] * 2))
+    plate = guesses(x, context)[:, 1]
     assert float((plate - x).square().mean().sqrt()) < 0.05 * float(x.std())
 
 
@@ -48,24 +54,37 @@ def test_extrapolation_is_limited():
     x[..., :4] = torch.arange(4.0)
     context = torch.zeros_like(x)
     context[..., :4] = 1.0
-    out = first_guesses(x, context, Springs.default(1), periodic=False)
+    out = FirstGuesses(1, (1, 8, 8))(x, context)
     assert float(out.abs().max()) <= 4.5
 
 
 def test_float32_inside_an_autocast(window):
     x, context = window
-    springs = Springs.default(1)
+    guesses = FirstGuesses(1, REACH)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = first_guesses(x, context, springs, periodic=False)
-    torch.testing.assert_close(inside, first_guesses(x, context, springs, periodic=False))
+        inside = guesses(x, context)
+    torch.testing.assert_close(inside, guesses(x, context))
 
 
 def test_tuned_guesses_are_not_worse_than_the_default(window):
     x, context = window
-    springs = tune_guesses([(x, context, 1.0 - context)], periodic=False)
+    tuned, default = FirstGuesses(1, REACH), FirstGuesses(1, REACH)
+    tuned.tune([(x, context, 1.0 - context)])
     errors = [
-        (first_guesses(x, context, s, periodic=False)[0] - x[0]).square()
-        .mul(1.0 - context[0]).sum(dim=(1, 2, 3, 4))
-        for s in (springs, Springs.default(1))
-    ]  # fmt: skip
+        (guesses(x, context)[0] - x[0]).square().mul(1.0 - context[0]).sum(dim=(1, 2, 3, 4))
+        for guesses in (tuned, default)
+    ]
     assert (errors[0] <= errors[1] + 1e-6).all()
+
+
+def test_a_new_covariance_is_taken_up_and_copies_hold_no_fields(window):
+    """As when the weights of a checkpoint are loaded into a network that was used before."""
+    x, context = window
+    guesses, tuned = FirstGuesses(1, REACH), FirstGuesses(1, REACH)
+    before = guesses(x, context)
+    tuned.tune([(x, context, 1.0 - context)])
+    guesses.load_state_dict(tuned.state_dict())
+    after = guesses(x, context)
+    assert torch.equal(after, tuned(x, context)) and not torch.equal(after, before)
+    assert guesses._made and not copy.deepcopy(guesses)._made
+    assert torch.equal(copy.deepcopy(guesses)(x, context), after)

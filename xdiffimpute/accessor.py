@@ -65,6 +65,7 @@ class _Impute(ABC, Generic[X]):
         statistics: Literal["auto", "variable", "cell", "seasonal"] = "auto",
         log: Sequence[str] = (),
         propensity: bool = False,
+        covariates: Sequence[str] = (),
         window: int | None = None,
         tile: int | None = None,
         size: Literal["auto", "small", "medium", "large"] = "auto",
@@ -104,6 +105,10 @@ class _Impute(ABC, Generic[X]):
             For gaps that depend on the values that are missing (:meth:`dependence`): let a queried
             observation count by the odds that one of its value is missing, so that those like the
             missing ones count most.
+        covariates : sequence of str
+            Variables without gaps that say something of those to fill, such as orography, a
+            land-sea mask as numbers, or a forecast. They are given to the network in whole, are
+            not filled, and must be there when filling; they may lack the dimension of time.
         window : int, optional
             Frames the network sees at once; 1 or more.
         tile : int, optional
@@ -164,9 +169,10 @@ class _Impute(ABC, Generic[X]):
         imputer = DiffusionImputer(
             variables=variables, time=time, y=y, x=x, extra_dims=extra_dims, partition=partition,
             method=method, backbone=backbone, statistics=statistics, log=log,
-            propensity=propensity, window=window, tile=tile, size=size, batch=batch, steps=steps,
-            max_time=max_time, device=device, seed=seed, progress=progress, checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every, resume=resume, log_to=log_to,
+            propensity=propensity, covariates=covariates, window=window, tile=tile, size=size,
+            batch=batch, steps=steps, max_time=max_time, device=device, seed=seed,
+            progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every,
+            resume=resume, log_to=log_to,
         )  # fmt: skip
         self._imputer = imputer.fit(self._dataset())
         return self._imputer

@@ -142,7 +142,7 @@ def _like(packed: xr.DataArray, values: AnyArray) -> AnyArray:
 
 def _without_units(ds: xr.Dataset, spec: FieldSpec) -> xr.Dataset:
     """The dataset in the spec's own units, so that a mask passes through unchanged."""
-    units = {v.name: v.units for v in spec.variables}
+    units = {v.name: v.units for v in spec.filled}
     changed = {}
     for name, unit in units.items():
         attrs = {k: v for k, v in ds[name].attrs.items() if k != "units"}

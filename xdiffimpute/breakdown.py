@@ -66,7 +66,7 @@ def breakdown(found: Residuals, by: str) -> xr.Dataset:
     everything = np.concatenate([np.empty(0), *places.values()])
     sorted_all = np.concatenate([np.empty(0), *classes.values()])
     means = [float(everything[sorted_all == k].mean()) for k in used]
-    units = {v.name: v.units for v in found.spec.variables}
+    units = {v.name: v.units for v in found.spec.filled}
     attrs = {"units": "cells", "comment": MEANING[by]}
     return xr.Dataset(
         {

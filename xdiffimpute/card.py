@@ -63,7 +63,7 @@ def card(fitted: Fitted | None, plain: str) -> str:
     if fitted is None:
         body = f"{head} (not fitted)</div><div>{text('imputer.fit(ds), or ds.impute.fit()')}</div>"
     else:
-        names = ", ".join(v.name for v in fitted.spec.variables)
+        names = ", ".join(v.name for v in fitted.spec.filled)
         body = (
             f'{head} of {text(names)}</div><div class="xdi-body">{facts(_facts(fitted))}'
             f"{_pictures(fitted)}</div>{_skill(fitted)}"
@@ -76,7 +76,7 @@ def card(fitted: Fitted | None, plain: str) -> str:
 
 def _facts(fitted: Fitted) -> list[tuple[str, object]]:
     spec, history = fitted.spec, fitted.history
-    named = [f"{v.name} ({v.units})" if v.units else v.name for v in spec.variables]
+    named = [f"{v.name} ({v.units})" if v.units else v.name for v in spec.filled]
     channels = f", {len(spec.channels)} channels" if len(spec.channels) > len(named) else ""
     seen = float(fitted.domain().mean())
     return [

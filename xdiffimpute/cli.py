@@ -120,6 +120,8 @@ def demo(ctx: click.Context, /, out: Path, minutes: float | None, quick: bool) -
               help="Positive, skewed variables to learn in the logarithm.")  # fmt: skip
 @click.option("--propensity", is_flag=True,
               help="Allow for gaps that depend on the values that are missing.")  # fmt: skip
+@click.option("--covariates", metavar="A,B", callback=as_names,
+              help="Variables without gaps that inform the fill, such as orography.")  # fmt: skip
 @click.option("--window", type=click.IntRange(1), help="Frames the network sees at once.")
 @click.option("--tile", type=click.IntRange(1), help="Side of the tiles, in cells.")
 @click.option("--size", type=click.Choice(["auto", "small", "medium", "large"]), default="auto",

@@ -51,7 +51,7 @@ def coverage(ds: xr.Dataset, options: Mapping[str, Any] | None = None) -> xr.Dat
     plain, _ = dequantify(ds)
     spec = FieldSpec.from_dataset(plain, **dict(options or {}))
     axes, lazy = spec.axes, {}
-    for name in (v.name for v in spec.variables):
+    for name in (v.name for v in spec.filled):
         observed = plain[name].notnull()
         others = [d for d in observed.dims if d not in (axes.y, axes.x)]
         lazy[f"{name}{IN_SPACE}"] = observed.mean(others).transpose(axes.y, axes.x)

@@ -26,15 +26,15 @@ from torch import Tensor, nn
 from .backbones import BACKBONES
 from .estimator import DELTA, Prediction
 from .exceptions import ImputeError
-from .first_guess import GUESSES, Springs, first_guesses, tune_guesses
+from .first_guess import FirstGuesses
 from .mixture import best_mixture
 from .schedule import Schedule, make_schedule
-from .space_time import Stiffness
 
 __all__ = ["Denoiser", "Target", "crop"]
 
 Target = Literal["data", "noise"]
 
+MIXED = 12
 _LOG_VARIANCE = (-12.0, 4.0)
 
 
@@ -58,6 +58,9 @@ class Denoiser(nn.Module):
         rest is uniform in (0, 1). Zero is the paper's Algorithm 1.
     guesses : bool
         Whether the first guesses are inputs and the base of the estimate.
+    reach : (int, int, int), optional
+        Frames, and largest lags in rows and columns, of the guess by kriging; without them it is
+        left out.
     target : {"data", "noise"}
         What the backbone predicts and the loss compares: the clean field, or the noise.
     queried : bool
@@ -97,6 +100,7 @@ class Denoiser(nn.Module):
         periodic: bool = False,
         near_zero: float = 0.8,
         guesses: bool = True,
+        reach: tuple[int, int, int] | None = None,
         target: Target = "data",
         queried: bool = False,
         likelihood: bool = True,
@@ -110,13 +114,13 @@ class Denoiser(nn.Module):
         self.periodic = periodic
         self.near_zero = near_zero
         self.guesses, self.target, self.queried = guesses, target, queried
+        self.reach = None if reach is None else (reach[0], reach[1], reach[2])
         self.likelihood = likelihood
-        count = len(GUESSES) if guesses else 0
+        self.first = FirstGuesses(channels, reach, periodic=periodic) if guesses else None
+        count = 0 if self.first is None else len(self.first.names)
         self.outputs = (1 + count if guesses else 0, 1, 1)
         self.register_buffer("prior", torch.zeros(self.outputs[0], channels))
         self.prior: Tensor
-        self.register_buffer("_springs", _stack(Springs.default(channels)))
-        self._springs: Tensor
         self.backbone = BACKBONES.create(
             backbone,
             in_channels=channels * (2 + count + queried) + features,
@@ -135,6 +139,7 @@ class Denoiser(nn.Module):
             "periodic": self.periodic,
             "near_zero": self.near_zero,
             "guesses": self.guesses,
+            "reach": self.reach,
             "target": self.target,
             "queried": self.queried,
             "likelihood": self.likelihood,
@@ -146,17 +151,12 @@ class Denoiser(nn.Module):
         config = dict(config)
         return cls(schedule=make_schedule(**config.pop("schedule")), **config)
 
-    @property
-    def springs(self) -> Springs:
-        """Stiffness of the guesses, found by :meth:`start_from`."""
-        return Springs(*(Stiffness(*part) for part in self._springs))
-
     def guess(self, x: Tensor, context: Tensor, *, periodic: bool | None = None) -> Tensor:
         """The first guesses, shape (B, G, C, T, H, W); on a periodic grid if the network's is."""
-        if not self.guesses:
+        if self.first is None:
             return x.new_zeros((x.shape[0], 0, *x.shape[1:]))
-        around = self.periodic if periodic is None else periodic
-        return first_guesses(x, context, self.springs, periodic=around)
+        guesses: Tensor = self.first(x, context, periodic)
+        return guesses
 
     def forward(
         self,
@@ -250,8 +250,8 @@ class Denoiser(nn.Module):
     def start_from(self, samples: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
         """Tune the first guesses on data, and start from their best constant mixture.
 
-        The stiffness of the guesses comes from a search on the first of the samples, the
-        mixture from non-negative least squares on all.
+        The guesses are tuned first (:meth:`FirstGuesses.tune`); the mixture comes from
+        non-negative least squares on the first dozen of the samples.
 
         Parameters
         ----------
@@ -263,9 +263,9 @@ class Denoiser(nn.Module):
             Weights of climatology and of each guess, which sum to one. The network's own
             weights act on top of them.
         """
-        found = tune_guesses(samples, periodic=self.periodic)
-        self._springs.copy_(_stack(found))
-        weights = best_mixture(samples, self.guess)
+        if self.first is not None:
+            self.first.tune(samples)
+        weights = best_mixture(samples[:MIXED], self.guess)
         mixture = torch.from_numpy(weights.astype(np.float32)).to(self.prior.device)
         self.prior.copy_((0.9 * mixture + 0.1 / len(mixture)).log())
         return mixture
@@ -339,8 +339,3 @@ def crop(field: Tensor, offsets: Sequence[tuple[int, int]] | None, size: tuple[i
     h, w = size
     tiles = [part[..., y : y + h, x : x + w] for part, (y, x) in zip(field, offsets, strict=True)]
     return torch.stack(tiles)
-
-
-def _stack(springs: Springs) -> Tensor:
-    """As one array of shape (2, 3, C)."""
-    return torch.stack([torch.stack(part) for part in springs])

@@ -143,7 +143,7 @@ class DiffusionImputer(Imputer):
             if folder is not None:
                 resumption = Resumption(folder, self.options, _versions(), ranks)
                 plain = resumption.known(plain)
-            plain = _resident(plain, self.options.variables)
+            plain = _resident(plain, self.options)
             self._fitted = fit_network(plain, self.options, resumption, ranks)
         if not ranks.first:
             return self
@@ -232,6 +232,9 @@ class DiffusionImputer(Imputer):
             domain = fitted.domain()
         else:
             domain = settled(packed.notnull().any(("series", "time")))
+        if isinstance(domain, np.ndarray) and spec.given:
+            domain = domain.copy()
+            domain[-spec.given :] = False
         filler = self._filler(plain, spec, name, run, fitted.seed if seed is None else seed)
         filler.domain = domain if isinstance(domain, np.ndarray) else None
         mean, error = reconstruct(filler, packed, progress=progress, cuts=cuts)
@@ -498,9 +501,13 @@ def _versions() -> dict[str, str]:
     return {"xdiffimpute": __version__, "torch": str(torch.__version__)}
 
 
-def _resident(ds: xr.Dataset, variables: Sequence[str] | None) -> xr.Dataset:
+def _resident(ds: xr.Dataset, options: Options) -> xr.Dataset:
     """Data that the training would hold in memory anyway are read once, not once a look."""
-    names = list(ds.data_vars if variables is None else variables)
+    names = list(map(str, ds.data_vars))
+    if options.variables is not None:
+        asked = (options.variables, options.covariates)
+        parts = ([part] if isinstance(part, str) else list(part) for part in asked)
+        names = list(dict.fromkeys(name for part in parts for name in part))
     if not set(names) <= set(ds.data_vars) or all(ds[n].chunks is None for n in names):
         return ds
     size = sum(ds[n].size * max(4, ds[n].dtype.itemsize) for n in names)

@@ -16,13 +16,20 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from ._typing import FloatArray
+from ._typing import BoolArray, FloatArray
 from .axes import Axes, find_axes
 from .calendar import Clock, read_clock
 from .exceptions import AxesError, CompatibilityError
 from .grid import Grid, read_grid
 from .quantities import conversion
-from .selection import choose_variables, considered, refuse_two_grids, treat_extra
+from .selection import (
+    choose_covariates,
+    choose_variables,
+    considered,
+    refuse_other_dims,
+    refuse_two_grids,
+    treat_extra,
+)
 from .tiling import Stretches
 
 __all__ = ["PACKED", "Channel", "FieldSpec", "VariableSpec"]
@@ -71,6 +78,8 @@ class FieldSpec:
         Variables that are left as they are.
     levels : tuple of (str, tuple of str)
         Coordinate values of the channel dims, as text.
+    covariates : tuple of str
+        The last of the variables, which are given and not filled.
 
     Examples
     --------
@@ -92,6 +101,17 @@ class FieldSpec:
     grid: Grid
     skipped: tuple[str, ...] = field(default=(), compare=False)
     levels: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    covariates: tuple[str, ...] = ()
+
+    @property
+    def filled(self) -> tuple[VariableSpec, ...]:
+        """The variables that are filled: all but the covariates."""
+        return self.variables[: len(self.variables) - len(self.covariates)]
+
+    @property
+    def given(self) -> int:
+        """How many of the channels, the last ones, are of covariates."""
+        return sum(channel.variable in self.covariates for channel in self.channels)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -120,9 +140,9 @@ class FieldSpec:
 
     @property
     def layout(self) -> dict[str, Any]:
-        """The arguments of :meth:`from_dataset` that lead to this layout."""
+        """The arguments of :meth:`from_dataset` that lead to this layout, without covariates."""
         return {
-            "variables": [v.name for v in self.variables],
+            "variables": [v.name for v in self.filled],
             "time": self.axes.time,
             "y": self.axes.y,
             "x": self.axes.x,
@@ -142,6 +162,7 @@ class FieldSpec:
         y: str | None = None,
         x: str | None = None,
         extra_dims: str | Mapping[str, str] = "series",
+        covariates: Sequence[str] = (),
     ) -> FieldSpec:
         """Read the layout of a dataset; nothing is computed.
 
@@ -153,6 +174,8 @@ class FieldSpec:
         time, y, x : str, optional
             Dims, where they cannot be found.
         extra_dims : {"series", "channels"} or mapping of dim to one of them
+        covariates : sequence of str
+            Variables that are given and not filled; they may lack time and further dims.
 
         Returns
         -------
@@ -165,12 +188,14 @@ class FieldSpec:
         DataError
             If there is nothing to fill.
         """
-        axes = find_axes(considered(ds, variables), time=time, y=y, x=x)
-        chosen, skipped = choose_variables(ds, axes, variables)
+        beside = choose_covariates(ds, covariates, variables)
+        own = ds.drop_vars(beside)
+        axes = find_axes(considered(own, variables), time=time, y=y, x=x)
+        chosen, skipped = choose_variables(own, axes, variables)
         if axes.time is not None and not any(axes.time in ds[n].dims for n in chosen):
             axes = Axes(None, axes.y, axes.x)
         if variables is None:
-            refuse_two_grids(ds, chosen, skipped, axes)
+            refuse_two_grids(own, chosen, skipped, axes)
         treatment = treat_extra(ds, chosen, axes, extra_dims)
         channel_dims = tuple(d for d, how in treatment.items() if how == "channels")
         series_dims = tuple(d for d, how in treatment.items() if how == "series")
@@ -181,6 +206,8 @@ class FieldSpec:
                     f"variable {name!r} lacks the dimension {lacking[0]!r} that others have; use "
                     f"extra_dims={{{lacking[0]!r}: 'channels'}}, or select with variables=[...]"
                 )
+        refuse_other_dims(ds, beside, {*map(str, ds[chosen[0]].dims), *channel_dims})
+        chosen = [*chosen, *beside]
         specs = tuple(
             VariableSpec(n, ds[n].attrs.get("units"), ds[n].attrs.get("standard_name"))
             for n in chosen
@@ -189,7 +216,7 @@ class FieldSpec:
         grid = read_grid(ds, axes.y, axes.x)
         return cls(
             axes, specs, channels, channel_dims, series_dims, grid, tuple(skipped),
-            _levels(ds, channel_dims),
+            _levels(ds, channel_dims), tuple(beside),
         )  # fmt: skip
 
     def tell_skipped(self) -> None:
@@ -199,7 +226,7 @@ class FieldSpec:
 
     def moved_to(self, ds: xr.Dataset) -> FieldSpec:
         """The same layout on the grid of other data."""
-        return FieldSpec.from_dataset(ds, **self.layout)
+        return FieldSpec.from_dataset(ds, **self.layout, covariates=self.covariates)
 
     def pack(self, ds: xr.Dataset) -> xr.DataArray:
         """Lay out a dataset's variables, in the units of this spec.
@@ -216,6 +243,8 @@ class FieldSpec:
         layers = []
         for channel in self.channels:
             array = ds[channel.variable].isel(dict(channel.position))
+            if channel.variable in self.covariates:
+                array = array.broadcast_like(self._frame_of(ds))
             order = [*self.series_dims, *self._time_dims(), self.axes.y, self.axes.x]
             data = array.transpose(*order).data
             n_time = ds.sizes[self.axes.time] if self.axes.time else 1
@@ -247,7 +276,7 @@ class FieldSpec:
             In float32, each with the dim order of its variable.
         """
         out: dict[str, xr.DataArray] = {}
-        for spec in self.variables:
+        for spec in self.filled:
             places = [k for k, c in enumerate(self.channels) if c.variable == spec.name]
             target = like[spec.name]
             dims = [d for d in self.channel_dims if d in target.dims]
@@ -281,7 +310,7 @@ class FieldSpec:
         -------
         Stretches
         """
-        names = tuple(v.name for v in self.variables)
+        names = tuple(v.name for v in self.filled)
         n_series, n_time = packed.shape[:2]
         if self.axes.time is not None and (n_time > frames or n_series == 1):
             return Stretches(names, self.axes.time, frames)
@@ -348,6 +377,8 @@ class FieldSpec:
         extra = {d: k for c in self.channels if c.variable == name for d, k in c.position}
         wanted = {*self.series_dims, *self._time_dims(), self.axes.y, self.axes.x, *extra}
         have = set(map(str, ds[name].dims))
+        if name in self.covariates:
+            wanted &= have | {self.axes.y, self.axes.x, *extra}
         if wanted - have == {self.axes.time}:
             raise CompatibilityError(
                 f"the imputer was fitted on frames along {self.axes.time!r}, which {name!r} lacks "
@@ -372,6 +403,19 @@ class FieldSpec:
                 f"ds[{name!r}].astype('float32')"
             )
 
+    def constant(self, ds: xr.Dataset) -> BoolArray:
+        """Which channels are covariates that are the same in all frames, shape (C,)."""
+        moving = {*self.series_dims, *self._time_dims()}
+        return np.array([
+            c.variable in self.covariates and not moving & set(map(str, ds[c.variable].dims))
+            for c in self.channels
+        ])  # fmt: skip
+
+    def _frame_of(self, ds: xr.Dataset) -> xr.DataArray:
+        """Something with the dims that every channel is laid out along."""
+        first = self.channels[0]
+        return ds[first.variable].isel(dict(first.position))
+
     def _time_dims(self) -> tuple[str, ...]:
         return () if self.axes.time is None else (self.axes.time,)
 
@@ -389,6 +433,7 @@ class FieldSpec:
             "series_dims": list(self.series_dims),
             "grid": self.grid.to_dict(),
             "levels": [[d, list(values)] for d, values in self.levels],
+            "covariates": list(self.covariates),
         }
 
     @classmethod
@@ -405,6 +450,7 @@ class FieldSpec:
             series_dims=tuple(saved["series_dims"]),
             grid=Grid.from_dict(saved["grid"]),
             levels=tuple((d, tuple(values)) for d, values in saved["levels"]),
+            covariates=tuple(saved["covariates"]),
         )
 
 

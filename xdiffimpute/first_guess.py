@@ -1,8 +1,9 @@
 r"""Cheap linear fills that the denoiser starts from.
 
 A membrane and a thin plate are stretched over the context, held together through time with a
-stiffness that was tuned on the data (:mod:`xdiffimpute.space_time`). A guess costs a few dozen
-elementwise passes whatever the gap size.
+stiffness that was tuned on the data (:mod:`xdiffimpute.space_time`). Kriging gives the expected
+values of a stationary Gaussian field whose covariance between channels, frames and places was
+found on the data (:mod:`xdiffimpute.variography`).
 
 They are given to the backbone as inputs and as terms of a weighted base
 (:mod:`xdiffimpute.denoiser`); being linear in the data, but for a limit on extrapolation, they
@@ -12,98 +13,166 @@ change nothing of what the training loss converges to (Theorem 1).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from .covariance import Covariance
+from .kriging import GaussianField, krige
 from .space_time import Stiffness, fill_space_time, tune
+from .variography import estimate_covariance
 
-__all__ = ["GUESSES", "Springs", "describe_guesses", "first_guesses", "tune_guesses"]
+__all__ = ["FirstGuesses"]
 
-GUESSES = ("membrane", "thin_plate")
-
+ORDERS = {"membrane": 1, "thin_plate": 2}
 OVERSHOOT = 1.5
+MOST_KEPT = 4
 
 
-class Springs(NamedTuple):
-    """The stiffness of each guess."""
-
-    membrane: Stiffness
-    thin_plate: Stiffness
-
-    @classmethod
-    def default(cls, channels: int) -> Springs:
-        """Before any tuning."""
-        return cls(Stiffness.default(channels), Stiffness.default(channels))
-
-
-@torch.no_grad()
-def first_guesses(x: Tensor, context: Tensor, springs: Springs, *, periodic: bool) -> Tensor:
-    """All guesses of a batch, in float32 whatever the surrounding autocast.
+class FirstGuesses(nn.Module):
+    """A fill by each of the cheap methods.
 
     Parameters
     ----------
-    x : Tensor, shape (B, C, T, H, W)
-        Standardised values; whatever stands outside the context is ignored.
-    context : Tensor, shape (B, C, T, H, W)
-        1 where the value is given, 0 elsewhere.
-    springs : Springs
+    channels : int
+        Number of fields, C.
+    reach : (int, int, int), optional
+        Frames T, and largest lags in rows and in columns, that kriging knows of; without them
+        there is no kriging.
     periodic : bool
         Whether the last axis wraps around the globe.
 
-    Returns
-    -------
-    Tensor, shape (B, G, C, T, H, W)
-        One fill for each name in :data:`GUESSES`, nowhere beyond 1.5 times the largest
-        anomaly of its window and channel.
-    """
-    with torch.autocast(x.device.type, enabled=False):
-        x = x * context
-        guesses = torch.stack(
-            [
-                fill_space_time(x, context, stiffness, order=order, periodic=periodic)
-                for order, stiffness in enumerate(springs, start=1)
-            ],
-            dim=1,
-        )
-        limit = OVERSHOOT * x.abs().amax(dim=(-3, -2, -1), keepdim=True)[:, None]
-        return torch.maximum(torch.minimum(guesses, limit), -limit)
-
-
-def tune_guesses(samples: Sequence[tuple[Tensor, Tensor, Tensor]], *, periodic: bool) -> Springs:
-    """Springs that fill best; ``samples`` as in :func:`xdiffimpute.space_time.tune`."""
-    return Springs(*(tune(samples, order=order, periodic=periodic) for order in (1, 2)))
-
-
-def describe_guesses(labels: Sequence[str], mixture: Tensor, springs: Springs) -> list[str]:
-    """What the tuning found, as lines of text: one for each channel.
-
-    Parameters
-    ----------
-    labels : sequence of str
-        Of the C channels.
-    mixture : Tensor, shape (1 + G, C)
-        Shares of climatology and of the guesses that training starts from.
-    springs : Springs
-
-    Returns
-    -------
-    list of str
-
     Examples
     --------
-    >>> shares = torch.tensor([[0.1], [0.0], [0.9]])
-    >>> describe_guesses(["sst"], shares, Springs.default(1))[0]
-    'sst starts from 10% climatology, 90% thin plate (coupling 0.001, screening 0.001, ...)'
+    >>> guesses = FirstGuesses(channels=1)
+    >>> x, context = torch.ones(1, 1, 1, 4, 4), torch.zeros(1, 1, 1, 4, 4)
+    >>> context[..., 1] = 1.0
+    >>> guesses.names, guesses(x, context).shape
+    (('membrane', 'thin_plate'), torch.Size([1, 2, 1, 1, 4, 4]))
     """
-    lines = []
-    for c, label in enumerate(labels):
-        parts = [] if mixture[0, c] < 0.005 else [f"{float(mixture[0, c]):.0%} climatology"]
-        for share, name in zip(mixture[1:, c].tolist(), GUESSES, strict=True):
-            if share >= 0.005:
-                found = getattr(springs, name)._asdict().items()
-                how = ", ".join(f"{k} {float(v[c]):.1g}" for k, v in found)
-                parts.append(f"{share:.0%} {name.replace('_', ' ')} ({how})")
-        lines.append(f"{label} starts from {', '.join(parts)}")
-    return lines
+
+    def __init__(
+        self, channels: int, reach: tuple[int, int, int] | None = None, *, periodic: bool = False
+    ) -> None:
+        super().__init__()
+        self.periodic = periodic
+        self.reach = None if reach is None else (reach[1], reach[2])
+        stiffness = Stiffness.default(channels)
+        self.register_buffer("springs", torch.stack([torch.stack(stiffness)] * len(ORDERS)))
+        self.springs: Tensor
+        self.lags: Tensor
+        self.noise: Tensor
+        if reach is not None:
+            frames, rows, columns = reach
+            shape = (channels, channels, frames, 2 * rows + 1, 2 * columns + 1)
+            self.register_buffer("lags", torch.zeros(shape))
+            self.register_buffer("noise", torch.ones(()))
+            with torch.no_grad():
+                self.lags[:, :, 0, rows, columns] = torch.eye(channels)  # as of white noise
+        self._made: dict[tuple[object, ...], tuple[Tensor, GaussianField]] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the G guesses."""
+        return (*ORDERS, *(() if self.reach is None else ("kriging",)))
+
+    @torch.no_grad()
+    def forward(self, x: Tensor, context: Tensor, periodic: bool | None = None) -> Tensor:
+        """All guesses of a batch, in float32 whatever the surrounding autocast.
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, C, T, H, W)
+            Standardised values; whatever stands outside the context is ignored.
+        context : Tensor, shape (B, C, T, H, W)
+            1 where the value is given, 0 elsewhere.
+        periodic : bool, optional
+            Whether the last axis wraps around here; default: as it was said.
+
+        Returns
+        -------
+        Tensor, shape (B, G, C, T, H, W)
+            One fill for each of the names, nowhere beyond 1.5 times the largest anomaly of its
+            window and channel.
+        """
+        around = self.periodic if periodic is None else periodic
+        with torch.autocast(x.device.type, enabled=False):
+            x = x * context
+            guesses = [
+                fill_space_time(x, context, Stiffness(*springs), order=order, periodic=around)
+                for order, springs in zip(ORDERS.values(), self.springs, strict=True)
+            ]
+            if self.reach is not None:
+                guesses.append(krige(x, context, self._field, periodic=around))
+            limit = OVERSHOOT * x.abs().amax(dim=(-3, -2, -1), keepdim=True)[:, None]
+            return torch.maximum(torch.minimum(torch.stack(guesses, dim=1), limit), -limit)
+
+    @torch.no_grad()
+    def tune(self, samples: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+        """Find what fills best.
+
+        Parameters
+        ----------
+        samples : sequence of (x, context, query), each of shape (B, C, T, H, W)
+            The stiffness comes from a search on the first of them, the covariance from all.
+        """
+        for springs, order in zip(self.springs, ORDERS.values(), strict=True):
+            springs.copy_(torch.stack(tune(samples, order=order, periodic=self.periodic)))
+        if self.reach is not None:
+            found = estimate_covariance(samples, self.reach, periodic=self.periodic)
+            self.lags.copy_(found.lags)
+            self.noise.copy_(found.noise)
+
+    def describe(self, labels: Sequence[str], mixture: Tensor) -> list[str]:
+        """What the tuning found, as lines of text: one for each channel.
+
+        Parameters
+        ----------
+        labels : sequence of str
+            Of the C channels.
+        mixture : Tensor, shape (1 + G, C)
+            Shares of climatology and of the guesses that training starts from.
+
+        Returns
+        -------
+        list of str
+
+        Examples
+        --------
+        >>> shares = torch.tensor([[0.1], [0.0], [0.9]])
+        >>> FirstGuesses(channels=1).describe(["sst"], shares)[0]
+        'sst starts from 10% climatology, 90% thin plate (coupling 0.001, screening 0.001, ...)'
+        """
+        lines = []
+        for c, label in enumerate(labels):
+            parts = [] if mixture[0, c] < 0.005 else [f"{float(mixture[0, c]):.0%} climatology"]
+            for k, (share, name) in enumerate(
+                zip(mixture[1:, c].tolist(), self.names, strict=True)
+            ):
+                if share >= 0.005:
+                    parts.append(f"{share:.0%} {name.replace('_', ' ')} ({self._settings(k, c)})")
+            lines.append(f"{label} starts from {', '.join(parts)}")
+        return lines
+
+    def _settings(self, guess: int, channel: int) -> str:
+        """In words."""
+        if guess >= len(ORDERS):
+            return f"noise {float(self.noise):.1g}"
+        pairs = zip(Stiffness._fields, self.springs[guess, :, channel].tolist(), strict=True)
+        return ", ".join(f"{name} {value:.1g}" for name, value in pairs)
+
+    def _field(self, shape: tuple[int, int], frames: int, periodic: bool) -> GaussianField:
+        """Kept from call to call, as long as the covariance stays the same."""
+        key = (*shape, frames, periodic, self.lags.device)
+        if key not in self._made or not torch.equal(self._made[key][0], self.lags):
+            while len(self._made) >= MOST_KEPT:
+                self._made.pop(next(iter(self._made)))
+            covariance = Covariance(self.lags.clone(), self.noise.clone())
+            field = GaussianField(covariance, shape, frames, periodic)
+            self._made[key] = (covariance.lags, field)
+        return self._made[key][1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what can be made again."""
+        return self.__dict__ | {"_made": {}}

@@ -21,7 +21,6 @@ from .denoiser import Denoiser
 from .dependence import warn_of_dependence
 from .exceptions import DataError
 from .fields import FieldSpec
-from .first_guess import describe_guesses
 from .fitted import Fitted
 from .history import History
 from .methods import METHODS, Method
@@ -40,7 +39,7 @@ from .survey import sample_masks
 from .training import train
 from .training_log import TrainingLog, open_log
 from .transforms import Statistics
-from .validation import check_dataset, check_values
+from .validation import check_dataset, check_values, tell_of_covariates
 from .verification import Verification
 from .weighting import weigh
 from .withholding import withhold
@@ -50,8 +49,9 @@ __all__ = ["fit_network"]
 log = logging.getLogger("xdiffimpute")
 
 BLOCK_FRAMES = 64  # good chunks of a store to read from
-GUESS_BATCHES = 12
+GUESS_BATCHES = 48
 GUESS_PASSES = 20
+REACH = 24  # of the covariance between cells
 REHEARSAL = 7919
 JUDGING = 0.05  # windows to choose a sampler by, over those of the training
 LEAST_JUDGED = 8
@@ -84,17 +84,17 @@ def fit_network(
     method = METHODS.create(options.method)
     spec = FieldSpec.from_dataset(
         ds, variables=options.variables, time=options.time, y=options.y, x=options.x,
-        extra_dims=options.extra_dims,
+        extra_dims=options.extra_dims, covariates=options.covariates,
     )  # fmt: skip
     spec.tell_skipped()
     check_dataset(ds, spec)
-    check_chunks(ds, [v.name for v in spec.variables], spec.axes.time, BLOCK_FRAMES)
+    check_chunks(ds, [v.name for v in spec.filled], spec.axes.time, BLOCK_FRAMES)
     packed, clock = spec.pack(ds), spec.clock(ds)
     if resumption is not None and resumption.begun:
         prepared, sizes = resumption.restored(packed, clock, spec)
     else:
         prepared, sizes = _shared(
-            _prepare(packed, clock, spec, options, method) if ranks.first else None, ranks
+            _prepare(ds, packed, clock, spec, options, method) if ranks.first else None, ranks
         )
         if resumption is not None and ranks.first:
             resumption.keep(prepared, sizes, packed, clock)
@@ -126,7 +126,12 @@ def _shared(made: tuple[Preparation, Plan] | None, ranks: Ranks) -> tuple[Prepar
 
 
 def _prepare(
-    packed: xr.DataArray, clock: Clock, spec: FieldSpec, options: Options, method: Method
+    ds: xr.Dataset,
+    packed: xr.DataArray,
+    clock: Clock,
+    spec: FieldSpec,
+    options: Options,
+    method: Method,
 ) -> tuple[Preparation, Plan]:
     """The passes over the data, and what is decided from them."""
     share = check_values(packed, spec, for_fit=True)
@@ -134,10 +139,12 @@ def _prepare(
         packed.sizes["time"], spec.shape, len(spec.channels), window=options.window,
         tile=options.tile, batch=options.batch, size=options.size, device=options.device,
     )  # fmt: skip
-    masks = sample_masks(packed, sizes.window)
+    fields = slice(0, len(spec.channels) - spec.given)
+    tell_of_covariates(share, spec)
+    masks = sample_masks(packed.isel(channel=fields), sizes.window)
     splitting = choose_splitting(
-        options.partition, method, masks, share, window=sizes.window, seed=options.seed
-    )
+        options.partition, method, masks, share[fields], window=sizes.window, seed=options.seed
+    ).beside(spec.given)
     found, partition, density = splitting.found, splitting.training, splitting.density
     withheld = withhold(packed, clock, found, window=sizes.window, seed=options.seed)
     if not withheld.cells:
@@ -149,6 +156,7 @@ def _prepare(
     logs = options.logarithms(spec)
     warn_of_dependence(packed, clock, spec, weighted=options.propensity)
     statistics = Statistics.fit(training_data, clock, kind=options.statistics, log=logs)
+    statistics = statistics.without_cells(spec.constant(ds))
     if options.statistics == "auto" and statistics.kind == "variable" and len(clock.days) > 2:
         rehearsal = withhold(
             training_data, clock, found, window=sizes.window, seed=options.seed + REHEARSAL
@@ -233,7 +241,8 @@ def _train(
             cells = sizes.batch * len(spec.channels) * sizes.window * int(np.prod(sizes.tile))
             count = int(np.clip(GUESS_PASSES * packed.size // cells, 2, GUESS_BATCHES))
             samples = [next(source).to(sizes.device) for _ in range(count)]
-            _start(denoiser, samples, [c.label for c in spec.channels])
+            fields = spec.channels[: len(spec.channels) - spec.given]
+            _start(denoiser, samples, [c.label for c in fields])
             ranks.spread(denoiser)
         watched = (
             None if method.check is None else SAMPLERS.create(method.check[0], **method.check[1])
@@ -255,12 +264,16 @@ def _network(
     """The network with the weights of the seed."""
     spec = prepared.spec
     whole = sizes.tile[1] == spec.shape[1]
+    rows, columns = (min(REACH, n - 1) for n in spec.shape)
+    if spec.periodic and whole:
+        columns = min(columns, (spec.shape[1] - 1) // 2)
+    reach = (sizes.window, rows, columns) if method.network.get("guesses", True) else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         return Denoiser(
             len(spec.channels), coordinates.count if method.coordinates else 0,
             backbone=options.backbone, size=sizes.size, schedule=make_schedule(options.schedule),
-            periodic=spec.periodic and whole, **method.network,
+            periodic=spec.periodic and whole, reach=reach, **method.network,
         ).to(sizes.device)  # fmt: skip
 
 
@@ -276,8 +289,9 @@ def _rows(
 def _start(denoiser: Denoiser, batches: Sequence[Batch], labels: Sequence[str]) -> None:
     """Tune the first guesses, and say what came out."""
     mixture = denoiser.start_from([(b.x, b.context, b.counted) for b in batches])
-    for line in describe_guesses(labels, mixture, denoiser.springs):
-        log.info("%s", line)
+    if denoiser.first is not None:
+        for line in denoiser.first.describe(labels, mixture):
+            log.info("%s", line)
 
 
 def _choose_sampler(

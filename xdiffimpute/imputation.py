@@ -109,4 +109,5 @@ def _ratio(observed: BoolArray, density: float | None, partition: Partition) -> 
     """Context ratio that keeps the share of cells given to the network (Appendix H.5)."""
     if density is None or partition.ratio == 1 or not observed.any():
         return None
-    return float(np.clip(density / observed.mean(), 0.05, 0.95))
+    share = observed[: len(observed) - partition.given].mean()
+    return float(np.clip(density / max(share, 1e-9), 0.05, 0.95))

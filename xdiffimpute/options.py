@@ -42,6 +42,7 @@ class Options:
     statistics: str = "auto"
     log: Sequence[str] = ()
     propensity: bool = False
+    covariates: Sequence[str] = ()
     window: int | None = None
     tile: int | None = None
     size: str = "auto"
@@ -113,7 +114,7 @@ class Options:
             If a name is not that of a variable.
         """
         wanted = {self.log} if isinstance(self.log, str) else set(self.log)
-        names = [v.name for v in spec.variables]
+        names = [v.name for v in spec.filled]
         if not wanted <= set(names):
             raise ImputeError(
                 f"log={self.log!r} names {sorted(wanted - set(names))}, which are not among the "

@@ -9,7 +9,7 @@ P(query_i = 1 | context) > 0 (Principle 1). The query is what the thinning remov
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -47,6 +47,8 @@ class Partition:
     empty : float in [0, 1)
         Probability that a run of frames is left out of the context as a whole, for data in which
         frames hold no observation at all.
+    given : int
+        How many of the last channels are covariates: always in the context, never in the query.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class Partition:
     query: Query = "complement"
     query_ratio: float | None = None
     empty: float = 0.0
+    given: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.ratio, list | tuple):
@@ -117,6 +120,13 @@ class Partition:
             where the pattern cannot split them, single cells are drawn instead. A sample
             of a single cell is all context.
         """
+        if self.given:
+            fields, covariates = observed[: -self.given], observed[-self.given :]
+            context, query = replace(self, given=0).split(fields, rng, ratio)
+            return (
+                np.concatenate([context, covariates]),
+                np.concatenate([query, np.zeros_like(covariates)]),
+            )
         for attempt in range(ATTEMPTS):
             share = self._draw_ratio(rng, ratio)
             if share is None and attempt >= ATTEMPTS // 2:
@@ -182,6 +192,7 @@ class Partition:
             "query": self.query,
             "query_ratio": self.query_ratio,
             "empty": self.empty,
+            "given": self.given,
         }
 
     @classmethod
@@ -210,6 +221,7 @@ class Partition:
             query=saved["query"],
             query_ratio=saved["query_ratio"],
             empty=saved["empty"],
+            given=saved["given"],
         )
 
 

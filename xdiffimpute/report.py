@@ -232,16 +232,14 @@ def _maps(ds: xr.Dataset, imputer: Imputer, found: Residuals) -> str:
     at = unpacked_position(ds, spec, int(held.series[most]), int(held.time[most]))
     gappy = thinned(ds.chunk(), spec, held)
     filled = filling(imputer, spec)(gappy)
-    names = [v.name for v in spec.variables][:MOST_ROWS]
+    names = [v.name for v in spec.filled][:MOST_ROWS]
     seen, done, known = (
         part.isel(within(at, part)).compute()
         for part in (gappy[names], _companions(filled, names), ds[names])
     )
     where = ", ".join(f"{d} {place_of(known, d, k)}" for d, k in at.items())
     figure = comparison(seen, done, truth=known, variables=names, headings=HEADINGS)
-    few = (
-        "" if len(spec.variables) == len(names) else f" The first {len(names)} variables are shown."
-    )
+    few = "" if len(spec.filled) == len(names) else f" The first {len(names)} variables are shown."
     return (
         f"<h2>A frame</h2><p class='quiet'>The frame of which most was withheld"
         f"{f' ({text(where)})' if where else ''}, filled from what was left.{few}</p>"

@@ -88,13 +88,21 @@ def thinned(ds: xr.Dataset, spec: FieldSpec, withheld: Withheld) -> xr.Dataset:
     return ds.assign(spec.unpack(withheld.remove(spec.pack(ds)), like=ds))
 
 
-def _cut_at(ds: xr.Dataset, spec: FieldSpec, edges: list[int]) -> xr.Dataset:
+def _cut_at(ds: xr.Dataset, spec: FieldSpec, withheld: Withheld) -> xr.Dataset:
     """With chunks that end where runs do, so that no more than these is filled."""
-    time = spec.axes.time
-    if time is None:
-        return ds
-    known = np.cumsum([0, *ds.unify_chunks().chunksizes.get(time, (ds.sizes[time],))])
-    return ds.chunk({time: tuple(int(n) for n in np.diff(np.union1d(known, edges)))})
+    edges: dict[str, list[int]] = {}
+    if spec.axes.time is not None:
+        edges[spec.axes.time] = withheld.edges()
+    sizes = [ds.sizes[d] for d in spec.series_dims]
+    if sizes:
+        places = np.unravel_index(np.unique(withheld.series).astype(int), sizes)
+        for dim, place in zip(spec.series_dims, places, strict=True):
+            edges[dim] = [int(k) for k in np.union1d(place, place + 1)]
+    chunks = ds.unify_chunks().chunksizes
+    known = {d: np.cumsum([0, *chunks.get(d, (ds.sizes[d],))]) for d in edges}
+    return ds.chunk(
+        {d: tuple(int(n) for n in np.diff(np.union1d(known[d], edges[d]))) for d in edges}
+    )
 
 
 def residuals(
@@ -121,15 +129,15 @@ def residuals(
     -------
     Residuals
     """
-    gappy = thinned(_cut_at(ds.chunk(), spec, withheld.edges()), spec, withheld)
-    names = [channel.variable for channel in spec.channels]
+    gappy = thinned(_cut_at(ds.chunk(), spec, withheld), spec, withheld)
+    names = [c.variable for c in spec.channels[: len(spec.channels) - spec.given]]
     runs = _runs(withheld)
     if not runs:
         log.warning("no observation could be withheld: there is no skill to report")
     right = _cut(spec.pack(ds), runs)
     pieces: list[dict[str, list[FloatArray]]] = []
     for fill in fills.values():
-        errors: dict[str, list[FloatArray]] = {v.name: [] for v in spec.variables}
+        errors: dict[str, list[FloatArray]] = {v.name: [] for v in spec.filled}
         guesses = _cut(spec.pack(fill(gappy)), runs)
         for guess, known, (_, _, _, masks) in zip(guesses, right, runs, strict=True):
             for c, name in enumerate(names):
@@ -137,7 +145,7 @@ def residuals(
         pieces.append(errors)
     places = _places(right, runs, spec, domain)
     out: dict[str, list[FloatArray]] = {}
-    for name in (v.name for v in spec.variables):
+    for name in (v.name for v in spec.filled):
         every = np.array([np.concatenate([np.empty(0), *errors[name]]) for errors in pieces])
         answered: BoolArray = np.isfinite(every).all(axis=0)
         out[name] = [every[:, answered], *(place[answered] for place in places[name])]
@@ -154,8 +162,8 @@ def _places(
     geometry = Geometry.of(
         spec.shape, periodic=spec.periodic, latitude=spec.latitude, longitude=spec.longitude
     )
-    distance: dict[str, list[FloatArray]] = {v.name: [np.empty(0)] for v in spec.variables}
-    size: dict[str, list[FloatArray]] = {v.name: [np.empty(0)] for v in spec.variables}
+    distance: dict[str, list[FloatArray]] = {v.name: [np.empty(0)] for v in spec.filled}
+    size: dict[str, list[FloatArray]] = {v.name: [np.empty(0)] for v in spec.filled}
     for known, (_, _, _, masks) in zip(right, runs, strict=True):
         for c, channel in enumerate(spec.channels):
             for frame, hidden in zip(known[:, c], masks[:, c], strict=True):

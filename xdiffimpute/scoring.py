@@ -174,7 +174,7 @@ def skill_table(found: Residuals, by: str | None = None) -> xr.Dataset:
                 found.table(v.name),
                 {"units": v.units} if v.units else {},
             )
-            for v in found.spec.variables
+            for v in found.spec.filled
         },
         coords={"imputer": list(found.methods), "metric": list(METRICS)},
         attrs={"comment": "errors at observations withheld in the shape of the data's own gaps"},

@@ -15,7 +15,14 @@ import xarray as xr
 from .axes import Axes, find_axes
 from .exceptions import AxesError, DataError
 
-__all__ = ["choose_variables", "considered", "refuse_two_grids", "treat_extra"]
+__all__ = [
+    "choose_covariates",
+    "choose_variables",
+    "considered",
+    "refuse_other_dims",
+    "refuse_two_grids",
+    "treat_extra",
+]
 
 
 def considered(ds: xr.Dataset, variables: Sequence[str] | None) -> xr.Dataset:
@@ -82,6 +89,40 @@ def choose_variables(
             "with ds.astype('float32'), or choose others with variables=[...]"
         )
     return fine, left
+
+
+def choose_covariates(
+    ds: xr.Dataset, covariates: Sequence[str], variables: Sequence[str] | None
+) -> list[str]:
+    """Names of what is given beside the variables to fill."""
+    names = [covariates] if isinstance(covariates, str) else list(covariates)
+    known = list(map(str, ds.data_vars))
+    absent = [n for n in names if n not in ds.data_vars]
+    if absent:
+        raise DataError(
+            f"covariates={names}: {absent} are not in the data, which hold {known}"
+            f"{_suggestion(absent, known)}"
+        )
+    filled = [variables] if isinstance(variables, str) else list(variables or ())
+    both = [n for n in names if n in filled]
+    if both or len(set(names)) < len(names):
+        raise DataError(
+            f"covariates={names} with variables={filled}: a covariate is given and not filled, so "
+            "name each variable once, in one of the two"
+        )
+    return names
+
+
+def refuse_other_dims(ds: xr.Dataset, covariates: Sequence[str], dims: set[str]) -> None:
+    """A covariate is a number at each cell of the fields, along some or all of their dims."""
+    for name in covariates:
+        other = [str(d) for d in ds[name].dims if d not in dims]
+        if other or not np.issubdtype(ds[name].dtype, np.floating):
+            raise DataError(
+                f"the covariate {name!r} is {ds[name].dtype} on {tuple(map(str, ds[name].dims))}: "
+                f"it must be floating-point and on dims of {sorted(dims)}; convert it with "
+                f"ds[{name!r}].astype('float32'), select with ds.isel(...), or leave it out"
+            )
 
 
 def refuse_two_grids(ds: xr.Dataset, names: list[str], others: list[str], axes: Axes) -> None:

@@ -60,7 +60,7 @@ def spectra(
         )
     dy, dx, length = cell_size(spec, next(iter(versions.values())))
     last, found, share = (spec.axes.y, spec.axes.x), {}, {}
-    for name, units in ((v.name, v.units) for v in spec.variables):
+    for name, units in ((v.name, v.units) for v in spec.filled):
         stacks = [
             np.asarray(ds[name].transpose(..., *last).values, dtype=np.float64).reshape(-1, h, w)
             for ds in versions.values()

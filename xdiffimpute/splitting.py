@@ -45,6 +45,16 @@ class Splitting:
     density: float
     unreachable: BoolArray
 
+    def beside(self, given: int) -> Splitting:
+        """The same for samples whose last channels are covariates."""
+        h, w = self.unreachable.shape[1:]
+        none = np.zeros((given, h, w), dtype=bool)
+        return replace(
+            self, found=replace(self.found, given=given),
+            training=replace(self.training, given=given),
+            unreachable=np.concatenate([self.unreachable, none]),
+        )  # fmt: skip
+
 
 def find_partition(
     asked: str | MaskPattern | Partition, masks: BoolArray, seen: BoolArray

@@ -176,7 +176,8 @@ def _sample(
 ) -> tuple[Any, ...]:
     """The offset of a sample, and its part of each array of a Batch."""
     weights = np.array([block.weight for block in pool.blocks])
-    h, w = pool.blocks[0].values.shape[-2:]
+    channels, h, w = pool.blocks[0].values.shape[1:]
+    fields = channels - partition.given
     roll = periodic and tile[1] < w
     best: tuple[int, Block, int, int, int] | None = None
     for _ in range(ATTEMPTS):
@@ -185,7 +186,7 @@ def _sample(
         y = int(rng.integers(0, h - tile[0] + 1))
         x = int(rng.integers(0, w if roll else w - tile[1] + 1))
         columns = (x + np.arange(tile[1])) % w
-        z = block.values[t : t + window, :, y : y + tile[0]][..., columns]
+        z = block.values[t : t + window, :fields, y : y + tile[0]][..., columns]
         count = int(np.isfinite(z).sum())
         if best is None or count > best[0]:
             best = (count, block, t, y, x)
@@ -195,7 +196,7 @@ def _sample(
         raise RuntimeError("unreachable: at least one attempt is made")
     count, block, t, y, x = best
     if count == 0:
-        y, x = _about_an_observation(block.values[t : t + window], tile, rng)
+        y, x = _about_an_observation(block.values[t : t + window, :fields], tile, rng)
     rows, above = surroundings(y, tile[0], h, MARGIN)
     columns, left = surroundings(x, tile[1], w, MARGIN, periodic=roll)
     z = block.values[t : t + window][:, :, rows[0] : rows[-1] + 1][..., columns]

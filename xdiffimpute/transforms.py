@@ -32,6 +32,7 @@ logger = logging.getLogger("xdiffimpute")
 
 Kind = Literal["variable", "cell", "seasonal"]
 Region = tuple[Any, Any]
+TINY = 1e-6
 MOST_DOUBT = 1.5  # standard error of a logarithm, beyond which the mean is not trusted to grow
 EVERYWHERE: Region = (slice(None), slice(None))
 
@@ -162,6 +163,27 @@ class Statistics:
         kind = other.kind if self.kind == "variable" else self.kind
         scale = np.where(channels[:, None, None], other.scale, self.scale)
         return replace(self, kind=kind, coefficients=coefficients, scale=scale)
+
+    def without_cells(self, channels: BoolArray) -> Statistics:
+        """These statistics, but for some channels one mean over all cells, and the spread about it.
+
+        Parameters
+        ----------
+        channels : bool array, shape (C,)
+            Those that differ from cell to cell and not in time.
+
+        Returns
+        -------
+        Statistics
+        """
+        if self.kind == "variable" or not channels.any():
+            return self
+        coefficients, scale = self.coefficients.copy(), self.scale.copy()
+        for c in np.flatnonzero(channels):
+            values = self.coefficients[0, c][self.count[c] > 0]
+            coefficients[:, c], coefficients[0, c] = 0.0, values.mean()
+            scale[c] = max(float(np.hypot(values.std(), self.scale[c].item())), TINY)
+        return replace(self, coefficients=coefficients, scale=scale)
 
     def climatology(self, regressors: FloatArray, region: Region = EVERYWHERE) -> FloatArray:
         """Expected values, in the logarithm where that is used.

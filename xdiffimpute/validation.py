@@ -132,14 +132,35 @@ def check_values(packed: xr.DataArray, spec: FieldSpec, *, for_fit: bool) -> Flo
                 f"and query (at least {LEAST_CELLS}); leave it out with "
                 f"{_without(spec, c)}"
             )
-    if for_fit and found["count"].sum() == packed.size:
+    fields = len(names) - spec.given
+    if for_fit and found["count"][:fields].sum() == packed.size // len(names) * fields:
         raise DataError(
-            f"nothing is missing in {names}, so there is no gap to learn the shape of; fill() "
-            "returns such data unchanged. To learn from them for gappy data of the same kind, "
-            "hide cells first, as those lack them: ds.where(gappy.notnull()).impute.fit()"
+            f"nothing is missing in {names[:fields]}, so there is no gap to learn the shape of; "
+            "fill() returns such data unchanged. To learn from them for gappy data of the same "
+            "kind, hide cells first, as those lack them: ds.where(gappy.notnull()).impute.fit()"
         )
     share: FloatArray = found["cells"] / (packed.sizes["series"] * packed.sizes["time"])
     return share
+
+
+def tell_of_covariates(share: FloatArray, spec: FieldSpec) -> None:
+    """Warn of covariates that are missing where there are fields to fill.
+
+    Parameters
+    ----------
+    share : float array, shape (C, H, W)
+        How often each cell is observed.
+    spec : FieldSpec
+    """
+    fields = len(share) - spec.given
+    seen = (share[:fields] > 0).any(axis=0)
+    for channel, known in zip(spec.channels[fields:], share[fields:], strict=True):
+        missing = float((1.0 - known[seen]).mean()) if seen.any() else 0.0
+        if missing > 0.0:
+            log.warning(
+                "the covariate %r is missing at %.2g%% of the places where the fields are "
+                "observed at times; there it says nothing", channel.label, 100 * missing,
+            )  # fmt: skip
 
 
 def check_block(values: FloatArray, standardised: FloatArray) -> None:
@@ -184,7 +205,9 @@ def _without(spec: FieldSpec, c: int) -> str:
     if channel.position:
         dim, k = channel.position[0]
         return f"ds.drop_isel({dim}={k})"
-    others = [v.name for v in spec.variables if v.name != channel.variable]
+    if channel.variable in spec.covariates:
+        return f"covariates={[n for n in spec.covariates if n != channel.variable]}"
+    others = [v.name for v in spec.filled if v.name != channel.variable]
     return f"variables={others}" if others else "other data: it is the only variable"
 
 

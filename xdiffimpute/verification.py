@@ -18,7 +18,7 @@ from .calibration import Calibration, distance_to_observed
 from .coordinates import Coordinates
 from .denoiser import Denoiser, crop
 from .estimator import Estimator
-from .first_guess import first_guesses, tune_guesses
+from .first_guess import FirstGuesses
 from .partition import Partition
 from .planning import Plan
 from .propensity import Propensity
@@ -130,8 +130,9 @@ class Verification:
         x = torch.where(observed, self.inputs, torch.zeros_like(self.inputs))
         context = observed.to(x.dtype)
         known = x + self._paste(self.targets), context, self._paste(self.masks)
-        springs = tune_guesses([known], periodic=periodic)
-        guesses = first_guesses(x, context, springs, periodic=periodic)
+        first = FirstGuesses(x.shape[1], periodic=periodic)
+        first.tune([known])
+        guesses = first(x, context)
         size = (self.targets.shape[-2], self.targets.shape[-1])
         guesses = crop(guesses, self.offsets, size)
         errors = np.full(self.targets.shape[1], np.nan)

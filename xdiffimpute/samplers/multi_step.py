@@ -144,4 +144,7 @@ class MultiStep(Sampler):
             partition.pattern(np.ones_like(sample), rng, float(density or max(sample.mean(), 1e-3)))
             for sample, rng in zip(seen, rngs, strict=True)
         ]
+        if partition.given:
+            for mask, sample in zip(masks, seen, strict=True):
+                mask[-partition.given :] = sample[-partition.given :]
         return torch.from_numpy(np.stack(masks)).to(observed)

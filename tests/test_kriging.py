@@ -1,0 +1,149 @@
+"""Covariances from gappy data, and conditional means that follow from them."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from xdiffimpute.covariance import Covariance, from_torus, pair_sums, spectrum, taper
+from xdiffimpute.datasets import DATASETS
+from xdiffimpute.kriging import GaussianField, krige
+from xdiffimpute.variography import estimate_covariance
+
+
+def gaussian(height: int, width: int, reach: int, frames: int = 1, channels: int = 1):
+    """Covariance with a length of three cells and two frames, and channels that go together."""
+    y, x = torch.meshgrid(*(torch.arange(-reach, reach + 1.0),) * 2, indexing="ij")
+    space = torch.exp(-(y**2 + 0.5 * x**2) / (2 * 3.0**2)) * taper((reach, reach), reach + 1.0)
+    time = torch.exp(-torch.arange(frames) / 2.0)
+    joint = torch.full((channels, channels), 0.6).fill_diagonal_(1.0)
+    return joint[:, :, None, None, None] * time[:, None, None] * space
+
+
+def dense(lags, height: int, width: int, frames: int):
+    """The covariance matrix of all channels, frames and cells of a window."""
+    channels, reach = len(lags), lags.shape[-1] // 2
+    cells = [(c, t, y, x) for c in range(channels) for t in range(frames)
+             for y in range(height) for x in range(width)]  # fmt: skip
+    out = np.zeros((len(cells), len(cells)))
+    for i, (c, t, y, x) in enumerate(cells):
+        for j, (d, s, v, u) in enumerate(cells):
+            if abs(v - y) <= reach and abs(u - x) <= reach:
+                one = (c, d, s - t, v - y, u - x) if s >= t else (d, c, t - s, y - v, x - u)
+                out[i, j] = lags[one[0], one[1], one[2], one[3] + reach, one[4] + reach]
+    return out
+
+
+def test_the_mean_is_that_of_the_dense_matrix():
+    """Two channels, two frames: against the inverse of the whole matrix."""
+    height, width, frames, reach = 5, 6, 2, 4
+    lags = gaussian(height, width, reach, frames, channels=2)
+    # a covariance that no torus has to change
+    lags = from_torus(
+        spectrum(Covariance(lags, torch.tensor(0.1)), (height, width), frames, periodic=False)
+        .matrices, spectrum(Covariance(lags, torch.tensor(0.1)), (height, width), frames,
+                            periodic=False).size, (reach, reach), frames)  # fmt: skip
+    covariance = Covariance(lags, torch.tensor(0.1))
+    generator = torch.manual_seed(0)
+    x = torch.randn(3, 2, frames, height, width, generator=generator)
+    context = (torch.rand(x.shape, generator=generator) < 0.4).float()
+    field = GaussianField(covariance, (height, width), frames, False)
+    found = field.mean(x, context, steps=200)[..., :height, :width]
+    matrix = dense(lags.numpy(), height, width, frames)
+    noise = 0.1 * float(covariance.variance[0])
+    for values, seen, mean in zip(x.numpy(), context.numpy() > 0, found.numpy(), strict=True):
+        at = np.flatnonzero(seen)
+        system = matrix[np.ix_(at, at)] + noise * np.eye(len(at))
+        expected = matrix[:, at] @ np.linalg.solve(system, values.ravel()[at])
+        np.testing.assert_allclose(mean.ravel(), expected, atol=2e-3)
+
+
+def test_pairs_across_gaps_and_across_the_edge_of_the_globe():
+    generator = torch.manual_seed(0)
+    x = torch.randn(1, 2, 2, 4, 7, generator=generator)
+    known = (torch.rand(x.shape, generator=generator) < 0.6).float()
+    for periodic in (False, True):
+        products, pairs = pair_sums(x, known, (1, 2), periodic=periodic)
+        total = count = 0.0
+        for y in range(4):
+            for column in range(7):
+                v, u = y - 1, column + 2
+                if 0 <= v < 4 and (periodic or u < 7):
+                    both = known[0, 0, 0, y, column] * known[0, 1, 1, v, u % 7]
+                    total += float(both * x[0, 0, 0, y, column] * x[0, 1, 1, v, u % 7])
+                    count += float(both)
+        assert float(products[0, 1, 1, 0, 4]) == pytest.approx(total, abs=1e-5)
+        assert float(pairs[0, 1, 1, 0, 4]) == count
+
+
+def test_draws_have_the_covariance():
+    lags = gaussian(16, 16, 6, frames=2)
+    covariance = Covariance(lags, torch.tensor(0.01))
+    field = GaussianField(covariance, (16, 16), 2, False)
+    drawn = field.draw(400, torch.Generator().manual_seed(0))
+    products, pairs = pair_sums(
+        drawn[..., :16, :16], torch.ones(400, 1, 2, 16, 16), (6, 6), periodic=False
+    )
+    np.testing.assert_allclose((products / pairs)[0, 0].numpy(), lags[0, 0].numpy(), atol=0.06)
+
+
+def test_near_the_exact_answer_on_a_field_of_known_covariance():
+    """Five of nine blocks observed; nobody tells the covariance."""
+    source = DATASETS.create(
+        "gaussian_field", samples=600, shape=(24, 24), length=4.0, smoothness=1.5, seed=0
+    )
+    ds = source.open()
+    values = ds[next(iter(ds.data_vars))].values.astype(np.float32)
+    rng = np.random.default_rng(0)
+    blocks = np.stack([rng.permuted([1] * 5 + [0] * 4).reshape(3, 3) for _ in values])
+    observed = blocks.repeat(8, 1).repeat(8, 2).astype(bool)
+    x, known = (torch.from_numpy(a.astype(np.float32))[:, None, None] for a in (values, observed))
+    kept = np.stack([rng.permuted([1] * 6 + [0] * 3).reshape(3, 3) for _ in values])
+    kept = torch.from_numpy(kept.repeat(8, 1).repeat(8, 2).astype(np.float32))[:, None, None]
+    split = kept * known
+    samples = [
+        (x[a : a + 100] * known[a : a + 100], split[a : a + 100], (known - split)[a : a + 100])
+        for a in range(0, 500, 100)
+    ]
+    found = estimate_covariance(samples, (16, 16), periodic=False)
+    field_of = partial(GaussianField, found)
+    guess = krige(x[500:] * known[500:], known[500:], field_of, periodic=False)[:, 0, 0].numpy()
+    hidden = ~observed[500:]
+    exact = np.stack(
+        [source.posterior(v, o)[0] for v, o in zip(values[500:], observed[500:], strict=True)]
+    )
+    ours, least = (np.mean((m - values[500:])[hidden] ** 2) for m in (guess, exact))
+    assert ours < 1.15 * least
+
+
+def test_large_fields_are_kriged_in_pieces(monkeypatch):
+    lags = gaussian(60, 70, 6)
+    field_of = partial(GaussianField, Covariance(lags, torch.tensor(0.05)))
+    generator = torch.manual_seed(0)
+    x = field_of((60, 70), 1, False).draw(1, generator)[..., :60, :70]
+    context = (torch.rand(x.shape, generator=generator) < 0.5).float()
+    whole = krige(x, context, field_of, periodic=False)
+    for name, size in (("LARGEST", 50), ("PIECE", 40), ("OVERLAP", 16)):
+        monkeypatch.setattr(f"xdiffimpute.kriging.{name}", size)
+    pieces = krige(x, context, field_of, periodic=False)
+    assert float((pieces - whole).abs().max()) < 0.1 * float(x.std())
+    around = krige(x, context, field_of, periodic=True)
+    turned = krige(x.roll(9, -1), context.roll(9, -1), field_of, periodic=True)
+    assert float((turned - around.roll(9, -1)).abs().max()) < 0.1 * float(x.std())
+
+
+def test_many_channels_are_taken_one_by_one(monkeypatch):
+    lags = gaussian(8, 8, 4, channels=3)
+    covariance = Covariance(lags, torch.tensor(0.05))
+    together = spectrum(covariance, (8, 8), 1, periodic=False)
+    monkeypatch.setattr("xdiffimpute.covariance.MOST_TOGETHER", 2)
+    apart = spectrum(covariance, (8, 8), 1, periodic=False)
+    assert together.matrices.shape[0] == 1 and apart.matrices.shape[0] == 3
+    for c in range(3):
+        own = together.matrices[0, ..., c, c].real
+        torch.testing.assert_close(apart.matrices[c, ..., 0, 0].real, own, rtol=0.05, atol=0.3)
+    field = GaussianField(covariance, (8, 8), 1, False)
+    drawn = field.draw(5, torch.Generator().manual_seed(0))
+    again = from_torus(field.power(drawn), field.spectrum.size, (4, 4), 1)
+    assert again.shape == lags.shape and float(again[0, 1].abs().max()) == 0.0
