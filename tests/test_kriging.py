@@ -117,6 +117,23 @@ def test_near_the_exact_answer_on_a_field_of_known_covariance():
     assert ours < 1.15 * least
 
 
+def test_rounding_does_not_decide() -> None:
+    """Conjugate gradients that lose orthogonality multiply an error by thousands."""
+    y, x = np.mgrid[0:24, 0:24]
+    waves = np.stack([np.sin(x / 5 + k) + np.cos(y / 4 - k) for k in range(8)])
+    values = torch.from_numpy(waves.astype(np.float32))[:, None, None]
+    generator = torch.manual_seed(0)
+    known = (torch.rand(values.shape, generator=generator) < 0.6).float()
+    context = known * (torch.rand(values.shape, generator=generator) < 0.6)
+    covariance = estimate_covariance(
+        [(values * known, context, known - context)], (12, 12), periodic=False
+    )
+    field = GaussianField(covariance, (24, 24), 1, False)
+    nudge = 1e-5 * torch.randn(values.shape, generator=generator)
+    difference = field.mean(values + nudge, known) - field.mean(values, known)
+    assert float(difference.abs().max()) < 50 * 1e-5
+
+
 def test_large_fields_are_kriged_in_pieces(monkeypatch):
     lags = gaussian(60, 70, 6)
     field_of = partial(GaussianField, Covariance(lags, torch.tensor(0.05)))

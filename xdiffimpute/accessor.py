@@ -20,6 +20,7 @@ from .exceptions import ImputeError, NotFittedError
 if TYPE_CHECKING:
     from .diffusion import DiffusionImputer
     from .filling import Written
+    from .guidance import Guidance
     from .imputer import Imputer
     from .partition import Partition
     from .plots import Plots
@@ -187,6 +188,7 @@ class _Impute(ABC, Generic[X]):
         where: xr.DataArray | None = None,
         seed: int | None = None,
         progress: bool = True,
+        guidance: str | Guidance | None = None,
         **options: Any,
     ) -> X:
         """Fill the gaps; observed cells are returned bit for bit.
@@ -210,6 +212,11 @@ class _Impute(ABC, Generic[X]):
             another sample. Default: that of the fit.
         progress : bool
             Show a bar, when the data are in memory.
+        guidance : str or Guidance, optional
+            A law of physics that ``"multi_step"`` is pulled towards, by no more than the standard
+            error: ``"shallow_water"``, ``"divergence_free"``, or one set up already:
+            ``GUIDANCES.create("divergence_free", u="u10", v="v10")``, from
+            ``xdiffimpute.guidance``.
         **options
             For a baseline by name: its own settings, and ``variables``, ``time``, ``y``, ``x``.
 
@@ -240,7 +247,7 @@ class _Impute(ABC, Generic[X]):
         from .baselines import Baseline
 
         if isinstance(chosen, Baseline):
-            if sampler is not None or members is not None or seed is not None:
+            if any(given is not None for given in (sampler, members, seed, guidance)):
                 raise _not_for_baselines(chosen.name)
             return self._back(chosen.fill(self._dataset(), where=where))
         return self._back(
@@ -251,6 +258,7 @@ class _Impute(ABC, Generic[X]):
                 where=where,
                 seed=seed,
                 progress=progress,
+                guidance=guidance,
             )
         )
 
@@ -599,7 +607,7 @@ class _Impute(ABC, Generic[X]):
 
 def _not_for_baselines(name: str) -> ImputeError:
     return ImputeError(
-        "sampler=, members= and seed= are for a fitted network, and "
+        "sampler=, members=, seed= and guidance= are for a fitted network, and "
         f"{name!r} is a baseline; leave them out"
     )
 

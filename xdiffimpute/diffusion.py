@@ -29,6 +29,7 @@ from .exceptions import CompatibilityError, ImputeError, NotFittedError, OutputE
 from .fields import FieldSpec
 from .fitted import Fitted
 from .fitting import fit_network
+from .guidance import GUIDANCES, Guidance, Penalty
 from .history import LIMIT
 from .imputer import Imputer
 from .job import digest
@@ -175,6 +176,7 @@ class DiffusionImputer(Imputer):
         where: xr.DataArray | None = None,
         seed: int | None = None,
         progress: bool = False,
+        guidance: str | Guidance | None = None,
     ) -> xr.Dataset:
         """Fill the gaps; see :meth:`xdiffimpute.accessor.ImputeDatasetAccessor.fill`.
 
@@ -187,6 +189,7 @@ class DiffusionImputer(Imputer):
         where : bool DataArray, optional
         seed : int, optional
         progress : bool
+        guidance : str or Guidance, optional
 
         Returns
         -------
@@ -198,7 +201,7 @@ class DiffusionImputer(Imputer):
         CompatibilityError
             If the imputer was fitted on other variables, units or another grid.
         """
-        return self._fill(ds, sampler, members, where, seed, progress)
+        return self._fill(ds, sampler, members, where, seed, progress, guidance=guidance)
 
     def _fill(
         self,
@@ -209,6 +212,7 @@ class DiffusionImputer(Imputer):
         seed: int | None = None,
         progress: bool = False,
         cuts: Sequence[int] = (),
+        guidance: str | Guidance | None = None,
     ) -> xr.Dataset:
         """Fill; see :func:`xdiffimpute.reconstruction.reconstruct` about the cuts."""
         fitted = self.fitted
@@ -224,7 +228,10 @@ class DiffusionImputer(Imputer):
                 return ds
         if seed is not None and seed < 0:
             raise ImputeError(f"seed={seed!r} must be a whole number of 0 or more")
+        if guidance is not None and sampler is None:
+            sampler = "multi_step"
         name, run = self._sampler(sampler, members)
+        penalty = None if guidance is None else self._penalty(guidance, name, run, plain, spec)
         domain: BoolArray | xr.DataArray
         if where is not None:
             domain = np.ones((len(spec.channels), *spec.shape), dtype=bool)
@@ -237,6 +244,7 @@ class DiffusionImputer(Imputer):
             domain[-spec.given :] = False
         filler = self._filler(plain, spec, name, run, fitted.seed if seed is None else seed)
         filler.domain = domain if isinstance(domain, np.ndarray) else None
+        filler.penalty = penalty
         mean, error = reconstruct(filler, packed, progress=progress, cuts=cuts)
         out = assemble(
             plain, fitted.spec, mean, domain=domain, standard_error=error,
@@ -332,6 +340,29 @@ class DiffusionImputer(Imputer):
                 )
             options["members"] = members
         return name, SAMPLERS.create(name, **options)
+
+    def _penalty(
+        self, guidance: str | Guidance, name: str, run: Sampler, ds: xr.Dataset, spec: FieldSpec
+    ) -> Penalty:
+        """The penalty of a law on these data."""
+        law = GUIDANCES.create(guidance) if isinstance(guidance, str) else guidance
+        if not run.guided:
+            able = [n for n in SAMPLERS.names() if SAMPLERS.get(n).guided]
+            raise ImputeError(
+                f"guidance= with sampler={name!r}, which cannot be guided; use sampler={able[0]!r}"
+            )
+        if self.fitted.statistics.log.any():
+            raise ImputeError(
+                "guidance= with variables that were learned in the logarithm: the law is taken of "
+                "values, so fit without log="
+            )
+        penalty = law.read(ds, spec)
+        if self.fitted.window < penalty.frames:
+            raise ImputeError(
+                f"guidance= compares {penalty.frames} frames, and the imputer sees "
+                f"{self.fitted.window} at once; fit with window={penalty.frames} or more"
+            )
+        return penalty
 
     def _filler(
         self, ds: xr.Dataset, spec: FieldSpec, name: str, sampler: Sampler, seed: int

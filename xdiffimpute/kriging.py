@@ -8,7 +8,7 @@ values given the context (mask M, values y) are
 On a torus K is a product with its spectrum (:mod:`xdiffimpute.covariance`), so that a step of
 conjugate gradients costs two Fourier transforms, whatever the number of observations. The same
 few steps are taken always: what they leave undone are the smallest scales, which noise would
-spoil.
+spoil. Orthogonality is restored in each, as Lanczos (1952), doi:10.6028/jres.049.006, says.
 
 References
 ----------
@@ -96,17 +96,23 @@ class GaussianField:
         return torch.einsum("bgihw,bgjhw->ghwij", waves, waves.conj()) / (len(fields) * cells)
 
     def _weights(self, y: Tensor, context: Tensor, steps: int) -> Tensor:
-        """Weights of the observations, by conjugate gradients from zero."""
+        """Weights of the observations, by conjugate gradients from zero.
+
+        What is left is kept orthogonal to all that was left before: without that, rounding errors
+        grow so fast that the last digit of an observation would decide over the result.
+        """
         h, w = self.shape
         weights = torch.zeros_like(y)
         left = y.clone()
         direction, size = left.clone(), _dot(left, left)
-        for _ in range(steps):
+        past = y.new_zeros(len(y), steps, y[0].numel())
+        for k in range(steps):
+            past[:, k] = (left * _ratio(size.sqrt(), size)).flatten(1)
             spread = self._filtered(self.spectrum.matrices, direction)[..., :h, :w]
             bent = spread.mul_(context).addcmul_(direction, self.noise.expand_as(direction))
             pace = _ratio(size, _dot(direction, bent))
             weights += pace * direction
-            left -= pace * bent
+            left = _without(left - pace * bent, past[:, : k + 1])
             before, size = size, _dot(left, left)
             direction.mul_(_ratio(size, before)).add_(left)
         return weights
@@ -182,6 +188,12 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     """Inner product over (C, T, H, W), shape (B, 1, 1, 1, 1)."""
     flat = torch.bmm(a.flatten(1)[:, None], b.flatten(1)[:, :, None])
     return flat.view(-1, 1, 1, 1, 1)
+
+
+def _without(field: Tensor, past: Tensor) -> Tensor:
+    """A field (B, C, T, H, W) less its part along K orthonormal ones, shape (B, K, C T H W)."""
+    flat = field.flatten(1)[:, :, None]
+    return (flat - past.mT @ (past @ flat)).view_as(field)
 
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ from .allocation import keep_memory
 from .calibration import Calibration, distance_to_observed
 from .coordinates import Coordinates
 from .denoiser import Denoiser
+from .guidance import Penalty
+from .guiding import Guide
 from .imputation import gaussian
 from .masks import MASKS
 from .partition import Partition
@@ -65,6 +67,8 @@ class Filler:
     density : float, optional
         Share of cells in a training context, for ensembles.
     seed : int
+    penalty : Penalty, optional
+        For a sampler that is guided.
     domain : bool array, shape (C, H, W), optional
         Cells that are wanted. Windows of frames which lack none of them are passed over, and such
         frames may come back as NaN.
@@ -82,6 +86,7 @@ class Filler:
     calibration: Calibration
     density: float | None = None
     seed: int = 0
+    penalty: Penalty | None = None
     domain: BoolArray | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -179,6 +184,18 @@ class Filler:
         frames = [gaussian(shape, self._rng(8, series, start + k)) for k in range(self.window)]
         return torch.stack(frames, dim=1)
 
+    def _guide(self, times: list[int], series: int) -> Guide:
+        """The penalty of a standardised field of a window."""
+        penalty = self.penalty
+        if penalty is None:
+            raise RuntimeError("unreachable: asked for with a penalty alone")
+        device = next(self.denoiser.parameters()).device
+        regressors = [self.regressors[t : t + self.window] for t in times]
+        means = [self.statistics.climatology(part).transpose(1, 0, 2, 3) for part in regressors]
+        mean = torch.from_numpy(np.stack(means)).to(device)
+        scale = torch.from_numpy(self.statistics.scale[:, None]).to(device)
+        return lambda field, n: penalty(field * scale + mean[n], series)
+
     def _predict(
         self, z: FloatArray, times: list[int], series: int, low: int
     ) -> tuple[FloatArray, FloatArray]:
@@ -188,6 +205,7 @@ class Filler:
         features = [self.coordinates(slice(t, t + self.window), rows, columns) for t in times]
         values = torch.from_numpy(np.stack(cut)).to(device)
         observed = torch.isfinite(values)
+        guide = {} if self.penalty is None else {"guide": self._guide(times, series)}
         with torch.inference_mode():
             out = self.sampler(
                 Tiled(self.denoiser, self.tile, periodic=self.periodic),
@@ -200,6 +218,7 @@ class Filler:
                 torch.stack([self._noise(series, t, z.shape[1:]) for t in times])
                 if self.sampler.in_place
                 else None,
+                **guide,
             )
         mean, variance = (part.float().cpu().numpy().transpose(0, 2, 1, 3, 4) for part in out)
         return mean, variance

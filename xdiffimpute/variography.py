@@ -66,7 +66,7 @@ def estimate_covariance(
     >>> found = estimate_covariance([(x, context, 1 - context)], (8, 8), periodic=False)
     >>> guess = krige(x, context, partial(GaussianField, found), periodic=False)
     >>> error = (guess - x)[context == 0].square().mean()
-    >>> bool(error < 0.02 * x.square().mean())
+    >>> bool(error < 0.05 * x.square().mean())
     True
     """
     products: Tensor | float = 0.0

@@ -24,6 +24,8 @@ class Sampler(ABC):
         Whether estimates are put back among the values, and must cover the same cells.
     draws : bool
         Whether contexts are drawn, as the partition says.
+    guided : bool
+        Whether it takes a ``guide``, a penalty that pulls the estimate towards a law.
 
     Examples
     --------
@@ -36,6 +38,7 @@ class Sampler(ABC):
 
     in_place: ClassVar[bool] = False
     draws: ClassVar[bool] = True
+    guided: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(

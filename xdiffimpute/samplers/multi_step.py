@@ -8,8 +8,8 @@ The denoiser that is conditioned on the noisy state and on the observations is a
 
 with the second term, the imputation expectation, computed once by the single-step ensemble, and
 one random mask a step in the first. At observed cells the noise follows from the clean
-observations. The state moves along the probability-flow ODE by exponential-integrator steps
-(DDIM).
+observations. A guide moves the estimate of each step towards a law of physics. The state moves
+along the probability-flow ODE by exponential-integrator steps (DDIM).
 
 References
 ----------
@@ -28,6 +28,7 @@ from torch import Tensor
 
 from ..estimator import Estimator, Prediction
 from ..exceptions import ImputeError
+from ..guiding import Guide, guided
 from ..imputation import contexts, gaussian, imputation_expectation
 from ..partition import Partition
 from .base import Sampler
@@ -53,6 +54,9 @@ class MultiStep(Sampler):
     context : {"random", "fixed", "observed"}
         Mask of the diffusion expectation: drawn like a training context but of all cells, in
         every step or once; or the observations' own.
+    strength : float
+        Of a guide: in each step its pull moves the estimate by at most the root of this, in
+        standard errors (:func:`xdiffimpute.guiding.guided`).
 
     Raises
     ------
@@ -73,6 +77,7 @@ class MultiStep(Sampler):
     """
 
     in_place = True
+    guided = True
 
     def __init__(
         self,
@@ -80,6 +85,7 @@ class MultiStep(Sampler):
         members: int = 10,
         weight: Weight = "t",
         context: Context = "random",
+        strength: float = 1.0,
     ) -> None:
         if steps < 1 or members < 1:
             raise ImputeError(
@@ -89,7 +95,10 @@ class MultiStep(Sampler):
         for given, known in ((weight, get_args(Weight)), (context, get_args(Context))):
             if given not in known:
                 raise ImputeError(f"MultiStep: {given!r} is not one of {known}")
+        if strength <= 0:
+            raise ImputeError(f"MultiStep(strength={strength}): it must be positive, such as 1.0")
         self.steps, self.members, self.weight, self.context = steps, members, weight, context
+        self.strength = strength
 
     def __call__(
         self,
@@ -101,6 +110,7 @@ class MultiStep(Sampler):
         rngs: Sequence[np.random.Generator],
         density: float | None = None,
         noise: Tensor | None = None,
+        guide: Guide | None = None,
     ) -> Prediction:
         known = imputation_expectation(
             denoiser, x, observed, features, partition, rngs, density, self.members
@@ -120,6 +130,8 @@ class MultiStep(Sampler):
                 if self.context == "random":
                     mask = self._mask(observed, partition, rngs, density)
             clean = torch.where(observed > 0, x, estimate)
+            if guide is not None:
+                clean = guided(clean, known.variance, observed, guide, self.strength)
             (alpha_s, sigma_s), (alpha_t, sigma_t) = (
                 (level.to(x) for level in denoiser.schedule(torch.tensor([now]))) for now in (s, t)
             )

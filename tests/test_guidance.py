@@ -1,0 +1,131 @@
+"""Fills that are pulled towards a law of physics."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import xdiffimpute as xdi
+from xdiffimpute.datasets import DATASETS
+from xdiffimpute.exceptions import DataError, ImputeError
+from xdiffimpute.fields import FieldSpec
+from xdiffimpute.guidance import GUIDANCES
+from xdiffimpute.guiding import guided
+from xdiffimpute.masks import MASKS
+from xdiffimpute.metrics import METRICS
+from xdiffimpute.samplers import SAMPLERS
+
+
+@pytest.fixture(scope="module")
+def water() -> tuple[xr.Dataset, xr.Dataset]:
+    """Shallow water, whole and with half of the blocks."""
+    truth = DATASETS.create(
+        "shallow_water", samples=24, shape=(16, 16), frames=6, seed=0
+    ).open()  # fmt: skip
+    rng = np.random.default_rng(0)
+    block = MASKS.create("block", grid=(4, 4), kept=10)
+    seen = np.stack([block(np.ones((1, 1, 16, 16), bool), rng)[0, 0] for _ in range(24)])
+    mask = xr.DataArray(seen, dims=("sample", "y", "x"))
+    names = ["u", "v", "h"]
+    return truth, truth.assign({n: truth[n].where(mask) for n in names})
+
+
+@pytest.fixture(scope="module")
+def imputer(water: tuple[xr.Dataset, xr.Dataset]) -> xdi.DiffusionImputer:
+    return water[1].impute.fit(steps=30, window=6, progress=False, seed=0)
+
+
+def test_every_law_is_obeyed_by_what_obeys_it() -> None:
+    """And the gradient of the residual is that of finite differences."""
+    ds = DATASETS.create("shallow_water", samples=2, shape=(16, 16), frames=5, seed=1).open()
+    spec = FieldSpec.from_dataset(ds)
+    fields = torch.from_numpy(spec.pack(ds).values[1].swapaxes(0, 1).copy()).double()
+    penalty = GUIDANCES.create("shallow_water").read(ds, spec)
+    loss = METRICS.create("feasibility")(ds.isel(sample=1), ds)["feasibility"]
+    assert float(penalty(fields, 1)) == pytest.approx(float(loss), rel=1e-3)
+    for name, u, v in (("shallow_water", "u", "v"), ("divergence_free", "u", "v")):
+        options = {} if name == "shallow_water" else {"u": u, "v": v}
+        penalty = GUIDANCES.create(name, **options).read(ds, spec)
+        at = fields.clone().requires_grad_()
+        penalty(at, 0).backward()
+        nudge = torch.zeros_like(fields)
+        nudge[0, 2, 5, 7] = 1e-3
+        rise = (penalty(fields + nudge, 0) - penalty(fields - nudge, 0)) / 2e-3
+        assert float(at.grad[0, 2, 5, 7]) == pytest.approx(float(rise), rel=1e-3)
+
+
+def test_divergence_on_the_sphere() -> None:
+    """A flow from a stream function has none; a source has."""
+    lat, lon = np.linspace(-60, 60, 41), np.arange(0, 360, 4.0)
+    phi, lam = np.meshgrid(np.deg2rad(lat), np.deg2rad(lon), indexing="ij")
+    stream = np.sin(2 * lam) * np.cos(phi) ** 3 + np.sin(phi)
+    north = np.gradient(stream, np.deg2rad(lat), axis=0)
+    east = 2 * np.cos(2 * lam) * np.cos(phi) ** 3
+    flow = {"u10": -north, "v10": east / np.cos(phi)}
+    source = {"u10": np.cos(2 * lam), "v10": np.sin(phi)}
+    dims, coords = ("lat", "lon"), {"lat": lat, "lon": lon}
+    found = []
+    for parts in (flow, source):
+        ds = xr.Dataset({k: (dims, v.astype("float32")) for k, v in parts.items()}, coords)
+        spec = FieldSpec.from_dataset(ds)
+        penalty = GUIDANCES.create("divergence_free", u="u10", v="v10").read(ds, spec)
+        assert spec.periodic
+        found.append(float(penalty(torch.from_numpy(spec.pack(ds).values[0].swapaxes(0, 1)), 0)))
+    assert found[0] < 0.01 * found[1]
+
+
+def test_the_law_is_obeyed_better_and_the_error_is_not_larger(water, imputer) -> None:
+    truth, gappy = water
+    few = gappy.isel(sample=slice(0, 4))
+    sampler = SAMPLERS.create("multi_step", steps=10, members=2)
+    plain = few.impute.fill(imputer, sampler=sampler, progress=False)
+    pulled = few.impute.fill(imputer, sampler=sampler, guidance="shallow_water", progress=False)
+    whole = truth.isel(sample=slice(0, 4))
+    loss = [
+        float(METRICS.create("feasibility")(ds, whole)["feasibility"]) for ds in (plain, pulled)
+    ]
+    assert loss[1] < 0.5 * loss[0]
+    hidden = few.isnull()
+    for name in ("u", "v", "h"):
+        before, after = (
+            float(((ds[name] - whole[name]) ** 2).where(hidden[name]).mean())
+            for ds in (plain, pulled)
+        )
+        assert after < 1.02 * before
+        seen = few[name].notnull()
+        xr.testing.assert_equal(pulled[name].where(seen), few[name].where(seen))
+
+
+def test_a_move_is_bounded_by_the_standard_error() -> None:
+    generator = torch.manual_seed(0)
+    estimate = torch.randn(3, 1, 2, 8, 8, generator=generator)
+    observed = (torch.rand(estimate.shape, generator=generator) < 0.5).float()
+    variance = torch.full_like(estimate, 0.04)
+    with torch.inference_mode():
+        moved = guided(estimate, variance, observed, lambda x, n: x.square().sum(), 1.0)
+        alone = guided(estimate[:1], variance[:1], observed[:1], lambda x, n: x.square().sum(), 1.0)
+    step = (moved - estimate)[observed == 0]
+    assert 0.0 < float(step.square().mean().sqrt()) <= 0.2
+    assert torch.equal((moved - estimate)[observed > 0], torch.zeros(int(observed.sum())))
+    assert torch.equal(alone, moved[:1])  # whatever else is in the batch
+    still = guided(estimate, variance, observed, lambda x, n: x.sum() * 0.0, 1.0)
+    assert torch.equal(still, estimate)
+
+
+def test_what_is_wrong_is_said(water, imputer) -> None:
+    _, gappy = water
+    with pytest.raises(ImputeError, match="cannot be guided; use sampler='multi_step'"):
+        gappy.impute.fill(imputer, sampler="ensemble", guidance="shallow_water")
+    with pytest.raises(ImputeError, match="no guidance is called 'shallow'.*Did you mean"):
+        gappy.impute.fill(imputer, guidance="shallow")
+    with pytest.raises(DataError, match=r"needs the parameters f, g, H.*\['g'\] is missing"):
+        gappy.drop_vars("g").impute.fill(imputer, guidance="shallow_water")
+    with pytest.raises(DataError, match=r"\['wind'\] are not among"):
+        gappy.impute.fill(imputer, guidance=GUIDANCES.create("divergence_free", u="wind"))
+    with pytest.raises(ImputeError, match="guidance= are for a fitted network"):
+        gappy.impute.fill("nearest", guidance="shallow_water")
+    with pytest.raises(ImputeError, match="must be positive"):
+        SAMPLERS.create("multi_step", strength=0.0)
+    short = gappy.impute.fit(steps=1, window=2, progress=False)
+    with pytest.raises(ImputeError, match="compares 3 frames, and the imputer sees 2"):
+        gappy.impute.fill(short, guidance="shallow_water")
