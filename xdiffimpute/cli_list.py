@@ -21,6 +21,7 @@ FAMILIES = {
     "masks": ("masks", "MASKS"),
     "backbones": ("backbones", "BACKBONES"),
     "samplers": ("samplers", "SAMPLERS"),
+    "guidance": ("guidance", "GUIDANCES"),
     "datasets": ("datasets", "DATASETS"),
     "metrics": ("metrics", "METRICS"),
 }
@@ -31,7 +32,7 @@ FAMILIES = {
 @json_option("Print JSON: summaries by family and name.")
 @verbosity
 def list_(family: str | None, as_json: bool) -> None:
-    """List methods, baselines, masks, backbones, samplers, datasets and metrics by name.
+    """List methods, baselines, masks, backbones, samplers, guidance, datasets and metrics.
 
     \b
     Examples:
