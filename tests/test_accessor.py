@@ -100,7 +100,7 @@ def test_scores_of_baselines_and_networks_have_one_form(gappy, quick):
 
 def test_wrong_arguments(gappy, quick):
     imputer = gappy.impute.fit(**quick)
-    with pytest.raises(ImputeError, match="seed= are for a fitted network"):
+    with pytest.raises(ImputeError, match="seed= and guidance= are for a fitted network"):
         gappy.impute.fill("nearest", members=3)
     with pytest.raises(ImputeError, match=r"unexpected arguments \['radius'\]"):
         gappy.impute.fill(imputer, radius=3)

@@ -169,7 +169,7 @@ def fit(
         raise CheckpointError(
             f"cannot save the imputer as {model!r}; give a file in a folder that exists"
         )
-    options["log"] = options["log"] or ()
+    options |= {name: options[name] or () for name in ("log", "covariates")}
     from .sources import open_store
 
     ds = open_store(source, chunks=chunks)
