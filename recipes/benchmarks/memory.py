@@ -34,6 +34,7 @@ imputer.save(sys.argv[2])
 """
 FILL = """
 import os, signal, sys, threading, xarray as xr, xdiffimpute as xdi
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where started in the background
 ds = xr.open_zarr(sys.argv[1])
 if float(sys.argv[4]):
     timer = threading.Timer(float(sys.argv[4]), os.kill, (os.getpid(), signal.SIGINT))
