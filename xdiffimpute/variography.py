@@ -27,6 +27,7 @@ from .kriging import GaussianField, krige
 __all__ = ["estimate_covariance"]
 
 JUDGED_CELLS = 300_000
+CELLS_A_SAMPLE = 8_000  # of samples so few that their windows overlap: a small dataset
 WIDTHS = (0.25, 0.5, 1.0, 2.0)  # of tapers, over the reach
 NOISES = (1e-3, 1e-2, 5e-2)
 ROUNDS, LOOK_EVERY = 12, 4
@@ -76,7 +77,9 @@ def estimate_covariance(
         found = pair_sums(x, known, reach, periodic=periodic)
         products, pairs = products + found[0], pairs + found[1]
     lags = torch.as_tensor(products) / torch.as_tensor(pairs).clamp(min=1.0)
-    judged = _first_cells(samples)
+    enough = min(JUDGED_CELLS, CELLS_A_SAMPLE * len(samples))
+    judged = _first_cells(samples, enough)
+    filled = [_first_cells([sample], enough)[0] for sample in samples]
 
     def error(covariance: Covariance) -> float:
         return _error(covariance, judged, periodic)
@@ -96,7 +99,7 @@ def estimate_covariance(
     generator = torch.Generator().manual_seed(seed)
     trial = best
     for k in range(ROUNDS):
-        trial = _likelier(trial, samples[k % len(samples)], damping, generator, periodic)
+        trial = _likelier(trial, filled[k % len(filled)], damping, generator, periodic)
         if (k + 1) % LOOK_EVERY == 0:
             if (wrong := error(trial)) >= least:
                 break
@@ -104,9 +107,8 @@ def estimate_covariance(
     return best
 
 
-def _first_cells(samples: Sequence[Sample]) -> list[Sample]:
-    """As many samples as are enough to judge by, at least a part of the first."""
-    left = JUDGED_CELLS
+def _first_cells(samples: Sequence[Sample], left: int) -> list[Sample]:
+    """Samples of so many cells together, at least a part of the first."""
     kept: list[Sample] = []
     for x, context, query in samples:
         count = max(1 - len(kept), left // x[0].numel())
