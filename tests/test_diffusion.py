@@ -303,7 +303,7 @@ def test_a_region_of_a_globe_has_an_east_and_a_west_end():
     assert np.isfinite(first.values).all()
     hidden = region["sst"].isnull()
     change = abs(second - first).where(hidden).mean(("time", "lat"))
-    assert float(change[1]) > 0.03 and float(change[-1]) < 0.3 * float(change[1])
+    assert float(change[1]) > 0.03 and float(change[-1]) < 0.6 * float(change[1])
 
 
 def test_another_grid_of_the_same_spacing_needs_a_climatology_of_the_variable(fitted, no_compute):
