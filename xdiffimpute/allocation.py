@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-__all__ = ["keep_memory"]
+__all__ = ["give_back", "keep_memory"]
 
 LIMITED = "MALLOC_TRIM_THRESHOLD_"
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of malloc.h
@@ -39,3 +39,25 @@ def keep_memory() -> bool:
         return False
     done = [mallopt(MMAP_THRESHOLD, LARGEST_BLOCK), mallopt(TRIM_THRESHOLD, KEPT)]
     return all(done)
+
+
+def give_back() -> bool:
+    """Return freed memory to the system, between the parts of a long job.
+
+    What is left over of each part lies scattered, so that the memory of a process grows from part
+    to part although nothing is held.
+
+    Returns
+    -------
+    bool
+        Whether any could be returned.
+
+    Examples
+    --------
+    >>> give_back() in (True, False)
+    True
+    """
+    try:
+        return bool(ctypes.CDLL(None).malloc_trim(0))
+    except (AttributeError, OSError, TypeError):  # another C library
+        return False

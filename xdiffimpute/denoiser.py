@@ -250,7 +250,7 @@ class Denoiser(nn.Module):
     def start_from(self, samples: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
         """Tune the first guesses on data, and start from their best constant mixture.
 
-        The guesses are tuned first (:meth:`FirstGuesses.tune`); the mixture comes from
+        The guesses are tuned first (:meth:`xdiffimpute.first_guess.FirstGuesses.tune`); the mixture comes from
         non-negative least squares on the first dozen of the samples.
 
         Parameters

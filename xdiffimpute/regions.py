@@ -21,6 +21,7 @@ from typing import Any
 import dask
 import xarray as xr
 
+from .allocation import give_back
 from .exceptions import OutputExistsError
 from .ledger import Ledger, Region, differences, sync
 from .memory import free_memory
@@ -242,6 +243,7 @@ def _write_all(
                 raise
             count += 1
             bar.update()
+            give_back()
 
 
 def _write(ds: xr.Dataset, along: str, region: Region, ledger: Ledger) -> None:
