@@ -250,8 +250,8 @@ class Denoiser(nn.Module):
     def start_from(self, samples: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
         """Tune the first guesses on data, and start from their best constant mixture.
 
-        The guesses are tuned first (:meth:`xdiffimpute.first_guess.FirstGuesses.tune`); the mixture comes from
-        non-negative least squares on the first dozen of the samples.
+        The guesses are tuned first (:meth:`~xdiffimpute.first_guess.FirstGuesses.tune`); the
+        mixture comes from non-negative least squares on the first dozen of the samples.
 
         Parameters
         ----------
