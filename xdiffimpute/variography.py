@@ -27,7 +27,7 @@ from .kriging import GaussianField, krige
 __all__ = ["estimate_covariance"]
 
 JUDGED_CELLS = 300_000
-CELLS_A_SAMPLE = 8_000  # of samples so few that their windows overlap: a small dataset
+CELLS_A_SAMPLE = 4_000  # of samples so few that their windows overlap: a small dataset
 WIDTHS = (0.25, 0.5, 1.0, 2.0)  # of tapers, over the reach
 NOISES = (1e-3, 1e-2, 5e-2)
 ROUNDS, LOOK_EVERY = 12, 4
