@@ -39,6 +39,13 @@ class Covariance(NamedTuple):
         second.
     noise : Tensor, shape ()
         Variance of the errors of observation over that of the channel.
+
+    Examples
+    --------
+    >>> lags = torch.tensor([0.5, 2.0, 0.5]).view(1, 1, 1, 1, 3)
+    >>> found = Covariance(lags, torch.tensor(0.01))
+    >>> found.reach, found.variance.tolist()
+    ((0, 1), [2.0])
     """
 
     lags: Tensor

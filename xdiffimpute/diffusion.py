@@ -455,7 +455,7 @@ class DiffusionImputer(Imputer):
         >>> ds = xdi.example(days=8)
         >>> imputer = xdi.DiffusionImputer(steps=1, window=1, progress=False, summary=False)
         >>> fill = imputer.fit(ds).filling_at(imputer.fitted.withheld)
-        >>> bool((fill(ds)["sst"] == imputer.fill(ds)["sst"]).all())
+        >>> bool(abs(fill(ds)["sst"] - imputer.fill(ds)["sst"]).max() < 1e-3)
         True
         """
         return partial(self._fill, cuts=withheld.edges())

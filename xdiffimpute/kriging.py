@@ -48,6 +48,14 @@ class GaussianField:
     frames : int
     periodic : bool
         Whether the last axis wraps around.
+
+    Examples
+    --------
+    >>> lags = torch.tensor([0.0, 0.5, 1.0, 0.5, 0.0]).view(1, 1, 1, 1, 5)
+    >>> field = GaussianField(Covariance(lags, torch.tensor(0.0)), (1, 3), 1, False)
+    >>> x = torch.tensor([2.0, 0.0, 0.0]).view(1, 1, 1, 1, 3)
+    >>> field.mean(x, x / 2)[..., :3].flatten().round(decimals=2).tolist()
+    [2.0, 1.0, 0.0]
     """
 
     def __init__(

@@ -63,20 +63,22 @@ def in_segments(
     [60.0, 60.0, 60.0, 90.0, 90.0]
     """
     lengths = tuple(span.stop - span.start for span in spans)
-    ends = np.cumsum(lengths)
-    cut = data.rechunk({0: 1, 1: lengths, 2: -1, 3: -1, 4: -1})
+    cut = data.rechunk({0: 1, 2: -1, 3: -1, 4: -1})  # in time as it is: no more is read
+    sizes = cut.chunks[1]
+    ends = np.cumsum(sizes)
     name, before = f"segments-{uuid.uuid4().hex}", () if lead is None else (0,)
     tasks: dict[Any, Any] = {}
     for s in range(data.shape[0]):
         for k, (start, stop, low, high) in enumerate(spans):
             first, last = np.searchsorted(ends, low, "right"), np.searchsorted(ends, high)
             blocks = [(cut.name, s, int(j), 0, 0, 0) for j in range(first, last + 1)]
-            skipped = low - int(ends[first] - lengths[first])
+            skipped = low - int(ends[first] - sizes[first])
             tasks[(name, *before, s, k, 0, 0, 0)] = (
                 _segment, apply, what.key, blocks, skipped, high - low, s, start, stop,
             )  # fmt: skip
     graph = HighLevelGraph.from_collections(name, tasks, dependencies=[cut, what])
-    chunks = cut.chunks if lead is None else ((lead,), *cut.chunks)
+    chunks = (cut.chunks[0], lengths, *cut.chunks[2:])
+    chunks = chunks if lead is None else ((lead,), *chunks)
     return da.Array(graph, name, chunks, meta=np.empty((0,) * len(chunks), dtype=np.float32))
 
 

@@ -17,7 +17,18 @@ __all__ = ["Guidance", "Penalty", "channels_of"]
 
 
 class Penalty(ABC):
-    """How far fields are from a law."""
+    """How far fields are from a law.
+
+    Examples
+    --------
+    >>> import torch
+    >>> class Steady(Penalty):
+    ...     frames = 2
+    ...     def __call__(self, fields, series):
+    ...         return fields.diff(dim=1).square().mean()
+    >>> float(Steady()(torch.tensor([1.0, 3.0]).view(1, 2, 1, 1), 0))
+    4.0
+    """
 
     frames: ClassVar[int] = 1
     """Fewest consecutive frames that it can be taken of."""
