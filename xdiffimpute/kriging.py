@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from .covariance import Covariance, Spectrum, spectrum
+from .relaxation import inner_product, ratio
 from .tiling import ramp, starts
 
 __all__ = ["FieldOf", "GaussianField", "krige"]
@@ -112,17 +113,17 @@ class GaussianField:
         h, w = self.shape
         weights = torch.zeros_like(y)
         left = y.clone()
-        direction, size = left.clone(), _dot(left, left)
+        direction, size = left.clone(), inner_product(left, left)
         past = y.new_zeros(len(y), steps, y[0].numel())
         for k in range(steps):
-            past[:, k] = (left * _ratio(size.sqrt(), size)).flatten(1)
+            past[:, k] = (left * ratio(size.sqrt(), size)).flatten(1)
             spread = self._filtered(self.spectrum.matrices, direction)[..., :h, :w]
             bent = spread.mul_(context).addcmul_(direction, self.noise.expand_as(direction))
-            pace = _ratio(size, _dot(direction, bent))
+            pace = ratio(size, inner_product(direction, bent))
             weights += pace * direction
             left = _without(left - pace * bent, past[:, : k + 1])
-            before, size = size, _dot(left, left)
-            direction.mul_(_ratio(size, before)).add_(left)
+            before, size = size, inner_product(left, left)
+            direction.mul_(ratio(size, before)).add_(left)
         return weights
 
     def _filtered(self, matrices: Tensor, u: Tensor) -> Tensor:
@@ -192,18 +193,7 @@ def krige(x: Tensor, context: Tensor, field_of: FieldOf, *, periodic: bool) -> T
     return total / weight
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner product over (C, T, H, W), shape (B, 1, 1, 1, 1)."""
-    flat = torch.bmm(a.flatten(1)[:, None], b.flatten(1)[:, :, None])
-    return flat.view(-1, 1, 1, 1, 1)
-
-
 def _without(field: Tensor, past: Tensor) -> Tensor:
     """A field (B, C, T, H, W) less its part along K orthonormal ones, shape (B, K, C T H W)."""
     flat = field.flatten(1)[:, :, None]
     return (flat - past.mT @ (past @ flat)).view_as(field)
-
-
-def _ratio(above: Tensor, below: Tensor) -> Tensor:
-    """Zero where there is nothing left to solve."""
-    return torch.where(below > TINY, above / below.clamp(min=TINY), torch.zeros_like(above))

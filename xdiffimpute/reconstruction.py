@@ -184,11 +184,8 @@ class Filler:
         frames = [gaussian(shape, self._rng(8, series, start + k)) for k in range(self.window)]
         return torch.stack(frames, dim=1)
 
-    def _guide(self, times: list[int], series: int) -> Guide:
+    def _guide(self, penalty: Penalty, times: list[int], series: int) -> Guide:
         """The penalty of a standardised field of a window."""
-        penalty = self.penalty
-        if penalty is None:
-            raise RuntimeError("unreachable: asked for with a penalty alone")
         device = next(self.denoiser.parameters()).device
         regressors = [self.regressors[t : t + self.window] for t in times]
         means = [self.statistics.climatology(part).transpose(1, 0, 2, 3) for part in regressors]
@@ -205,7 +202,7 @@ class Filler:
         features = [self.coordinates(slice(t, t + self.window), rows, columns) for t in times]
         values = torch.from_numpy(np.stack(cut)).to(device)
         observed = torch.isfinite(values)
-        guide = {} if self.penalty is None else {"guide": self._guide(times, series)}
+        guide = {"guide": self._guide(self.penalty, times, series)} if self.penalty else {}
         with torch.inference_mode():
             out = self.sampler(
                 Tiled(self.denoiser, self.tile, periodic=self.periodic),

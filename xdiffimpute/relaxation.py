@@ -1,11 +1,14 @@
-"""What the first guesses share: a pyramid of masked means and the Laplacian on a grid."""
+"""What the first guesses share: masked means, the Laplacian, and parts of conjugate gradients."""
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["laplacian", "masked_pyramid", "pad_field", "prolong"]
+__all__ = ["inner_product", "laplacian", "masked_pyramid", "pad_field", "prolong", "ratio"]
+
+TINY = 1e-20
 
 
 def pad_field(u: Tensor, width: int, periodic: bool) -> Tensor:
@@ -55,3 +58,14 @@ def prolong(u: Tensor, shape: tuple[int, int]) -> Tensor:
     """A coarse field on the grid of twice the resolution, cut to ``shape``."""
     fine = F.interpolate(u, scale_factor=2, mode="bilinear", align_corners=False)
     return fine[..., : shape[0], : shape[1]]
+
+
+def inner_product(a: Tensor, b: Tensor) -> Tensor:
+    """Over all axes but the first, shape (N, 1, ..., 1)."""
+    flat = torch.bmm(a.flatten(1)[:, None], b.flatten(1)[:, :, None])
+    return flat.view(-1, *[1] * (a.ndim - 1))
+
+
+def ratio(above: Tensor, below: Tensor) -> Tensor:
+    """Zero where there is nothing left to solve."""
+    return torch.where(below > TINY, above / below.clamp(min=TINY), torch.zeros_like(above))

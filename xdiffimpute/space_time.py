@@ -30,12 +30,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .relaxation import laplacian, masked_pyramid, prolong
+from .relaxation import inner_product, laplacian, masked_pyramid, prolong, ratio
 
-__all__ = ["Stiffness", "fill_space_time", "tune"]
+__all__ = ["Stiffness", "fill_space_time", "first_cells", "tune"]
 
 STEPS = {1: 8, 2: 16}
-TINY = 1e-20
 TUNING_CELLS = 1_000_000
 FINER = 2.0
 SLOPE_FRAMES = 4.0
@@ -159,28 +158,17 @@ def _solve(
     if order == 2:
         force = operator(force).neg_()
     left = force.mul_(missing)
-    direction, size = left.clone(), _dot(left, left)
+    direction, size = left.clone(), inner_product(left, left)
     for _ in range(STEPS[order]):
         bent = operator(direction)
         bent = operator(bent) if order == 2 else bent.neg_()
         bent.mul_(missing)
-        pace = _ratio(size, _dot(direction, bent))
+        pace = ratio(size, inner_product(direction, bent))
         u.addcmul_(direction, pace.expand_as(u))
         left.addcmul_(bent, pace.expand_as(u), value=-1.0)
-        before, size = size, _dot(left, left)
-        direction.mul_(_ratio(size, before)).add_(left)
+        before, size = size, inner_product(left, left)
+        direction.mul_(ratio(size, before)).add_(left)
     return u
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner product over (T, H, W), shape (N, 1, 1, 1)."""
-    flat = torch.bmm(a.flatten(1)[:, None], b.flatten(1)[:, :, None])
-    return flat.view(-1, 1, 1, 1)
-
-
-def _ratio(above: Tensor, below: Tensor) -> Tensor:
-    """Zero where there is nothing left to solve."""
-    return torch.where(below > TINY, above / below.clamp(min=TINY), torch.zeros_like(above))
 
 
 def _divergence(value: Tensor, seen: Tensor, periodic: bool) -> Tensor:
@@ -232,7 +220,7 @@ def tune(
     >>> bool((filled - x).abs().max() < 0.5)
     True
     """
-    samples = _first_cells(samples)
+    samples = first_cells(samples, TUNING_CELLS)
     best = Stiffness.default(samples[0][0].shape[1])
     for name, candidates in CANDIDATES.items():
         trials = [torch.full_like(best.coupling, c) for c in candidates]
@@ -256,10 +244,10 @@ def _best(
     return stiffness._replace(**{name: chosen})
 
 
-def _first_cells(
-    samples: Sequence[tuple[Tensor, Tensor, Tensor]],
+def first_cells(
+    samples: Sequence[tuple[Tensor, Tensor, Tensor]], left: int
 ) -> list[tuple[Tensor, Tensor, Tensor]]:
-    left = TUNING_CELLS
+    """Samples of so many cells together, at least a part of the first."""
     kept: list[tuple[Tensor, Tensor, Tensor]] = []
     for x, context, query in samples:
         count = max(1, left // x[0].numel()) if not kept else left // x[0].numel()

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from .covariance import Covariance, from_torus, pair_sums, taper
 from .kriging import GaussianField, krige
+from .space_time import first_cells
 
 __all__ = ["estimate_covariance"]
 
@@ -78,8 +79,8 @@ def estimate_covariance(
         products, pairs = products + found[0], pairs + found[1]
     lags = torch.as_tensor(products) / torch.as_tensor(pairs).clamp(min=1.0)
     enough = min(JUDGED_CELLS, CELLS_A_SAMPLE * len(samples))
-    judged = _first_cells(samples, enough)
-    filled = [_first_cells([sample], enough)[0] for sample in samples]
+    judged = first_cells(samples, enough)
+    filled = [first_cells([sample], enough)[0] for sample in samples]
 
     def error(covariance: Covariance) -> float:
         return _error(covariance, judged, periodic)
@@ -105,18 +106,6 @@ def estimate_covariance(
                 break
             best, least = trial, wrong
     return best
-
-
-def _first_cells(samples: Sequence[Sample], left: int) -> list[Sample]:
-    """Samples of so many cells together, at least a part of the first."""
-    kept: list[Sample] = []
-    for x, context, query in samples:
-        count = max(1 - len(kept), left // x[0].numel())
-        if count < 1:
-            break
-        kept.append((x[:count], context[:count], query[:count]))
-        left -= kept[-1][0].numel()
-    return kept
 
 
 def _error(covariance: Covariance, samples: Sequence[Sample], periodic: bool) -> float:
