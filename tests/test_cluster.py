@@ -133,3 +133,49 @@ def test_workers_that_die_in_mid_fill(
     found = xr.load_dataset(out, engine="zarr")
     for name in expected.data_vars:
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_an_adaptive_cluster_that_begins_with_no_worker_and_loses_all(
+    imputer: DiffusionImputer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers come when there is work; all retire in mid-fill, and with them the network."""
+    from distributed import Client, LocalCluster
+
+    monkeypatch.setattr("xdiffimpute.regions.REGION_BYTES", 4 * 80 * 9)
+    monkeypatch.setattr("xdiffimpute.reconstruction.SEGMENT_FRAMES", 4)
+    make().chunk(time=4).to_zarr(tmp_path / "in.zarr", consolidated=False)
+    ds = xr.open_zarr(tmp_path / "in.zarr", consolidated=False)
+    expected = imputer.fill(make(), sampler="single_pass")
+    out = tmp_path / "out.zarr"
+    quick = {"interval": "50ms", "wait_count": 1}
+    empty = CLUSTER | {"n_workers": 0}
+    before_and_after: list[set[str]] = []
+    with LocalCluster(**empty, silence_logs=50) as cluster, Client(cluster) as client:
+
+        def workers() -> set[str]:
+            return set(client.scheduler_info()["workers"])
+
+        def retire_all() -> None:
+            while not Ledger(out).done():
+                time.sleep(0.01)
+            before_and_after.append(workers())
+            cluster.adapt(minimum=0, maximum=0, **quick)
+            while workers():
+                time.sleep(0.01)
+            cluster.adapt(minimum=0, maximum=2, **quick)
+            while not workers():
+                time.sleep(0.01)
+            before_and_after.append(workers())
+
+        assert not workers()
+        cluster.adapt(minimum=0, maximum=2, **quick)
+        scaler = threading.Thread(target=retire_all, daemon=True)
+        scaler.start()
+        ds.impute.fill_to(out, imputer, sampler="single_pass", progress=False)
+        scaler.join(timeout=60)
+    first, second = before_and_after
+    assert first and second and not first & second
+    found = xr.load_dataset(out, engine="zarr")
+    for name in expected.data_vars:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5)
