@@ -132,6 +132,27 @@ def test_guesses_are_weighed_by_least_squares():
     mean = denoiser(both, torch.full((6,), DELTA), context, torch.zeros(6, 1, 1, 24, 24)).mean
     error = ((mean - both) ** 2 * (1 - context)).sum(dim=(0, 2, 3, 4)) / (1 - context).sum() * 2
     assert error[0] < 0.02 and error[1] < 1.1
+    torch.testing.assert_close(denoiser.unit.square(), error.clamp(max=1.0), rtol=0.2, atol=1e-3)
+
+
+def test_a_correction_is_in_units_of_the_error_of_the_guesses():
+    """Where guesses are good the same network changes little, and is as sure of itself."""
+    x, context, query, features = batch(shape=(1, 2, 12, 12))
+    denoiser = Denoiser(1, 2).eval()
+    with torch.no_grad():
+        for weights in denoiser.backbone.parameters():
+            weights.add_(0.05)
+    t, guesses = torch.full((4,), DELTA), denoiser.guess(x, context)
+    found = {}
+    for unit in (1.0, 0.01):
+        denoiser.unit.fill_(unit)
+        found[unit] = denoiser.estimate(x, t, context, guesses, features)
+    base = (100 * found[0.01].mean - found[1.0].mean) / 99  # the part without a unit
+    assert float((found[1.0].mean - base).abs().max()) > 0.01
+    torch.testing.assert_close(
+        100 * (found[0.01].mean - base), found[1.0].mean - base, rtol=1e-3, atol=1e-4
+    )
+    torch.testing.assert_close(1e4 * found[0.01].variance, found[1.0].variance)
 
 
 def test_surroundings_reach_the_guesses_and_not_the_answer_size():

@@ -184,7 +184,7 @@ def spectrum(
         waves = waves.reshape(*waves.shape[:2], count * frames, count * frames).conj()
         values, vectors = torch.linalg.eigh((waves + waves.mH) / 2)
         found.append((vectors * values.clamp(min=0.0)[..., None, :]) @ vectors.mH)
-    return Spectrum(torch.stack(found).to(torch.complex64), size)
+    return Spectrum(torch.stack(found), size)
 
 
 def from_torus(power: Tensor, size: tuple[int, int], reach: tuple[int, int], frames: int) -> Tensor:

@@ -4,8 +4,10 @@ The backbone sees the noisy context, the context mask, the first guesses made fr
 them (:mod:`xdiffimpute.first_guess`) and coordinates. For each cell it returns a weight
 for each guess, a correction, and a log-variance:
 
-.. math:: x_\theta = \sum_g \mathrm{softmax}(w)_g\, \hat x_g + r, \qquad \hat x_0 = 0 .
+.. math:: x_\theta = \sum_g \mathrm{softmax}(w)_g\, \hat x_g + s\, r, \qquad \hat x_0 = 0 .
 
+The correction r is in units of s, the error of the mixture that training starts from, so that the
+network starts as close to the guesses as they are to the truth.
 Climatology (zero anomaly) is one of the guesses, so a gap wider than the correlation length
 falls back on it instead of on an extrapolation. The data-matching loss trains the mean; a
 Gaussian likelihood, through which no gradient reaches the mean, trains the variance.
@@ -35,6 +37,8 @@ __all__ = ["Denoiser", "Target", "crop"]
 Target = Literal["data", "noise"]
 
 MIXED = 12
+LEAST = 0.02  # that the guesses share evenly at first
+UNITS = (1e-6, 1.0)  # squared
 _LOG_VARIANCE = (-12.0, 4.0)
 
 
@@ -121,6 +125,8 @@ class Denoiser(nn.Module):
         self.outputs = (1 + count if guesses else 0, 1, 1)
         self.register_buffer("prior", torch.zeros(self.outputs[0], channels))
         self.prior: Tensor
+        self.register_buffer("unit", torch.ones(channels))
+        self.unit: Tensor
         self.backbone = BACKBONES.create(
             backbone,
             in_channels=channels * (2 + count + queried) + features,
@@ -229,7 +235,9 @@ class Denoiser(nn.Module):
         logits, mean, log_variance = (part.squeeze(1) for part in out.split(self.outputs, dim=1))
         if self.guesses:
             logits = logits + self.prior[None, :, :, None, None, None]
-            mean = mean + (logits.softmax(dim=1)[:, 1:] * guesses).sum(dim=1)
+            unit = self.unit[:, None, None, None]
+            mean = unit * mean + (logits.softmax(dim=1)[:, 1:] * guesses).sum(dim=1)
+            log_variance = log_variance + 2.0 * unit.log()
         if self.target == "noise":
             alpha, sigma = self._levels(t)
             mean = (x_t - sigma * mean) / alpha
@@ -265,9 +273,10 @@ class Denoiser(nn.Module):
         """
         if self.first is not None:
             self.first.tune(samples)
-        weights = best_mixture(samples[:MIXED], self.guess)
+        weights, error = best_mixture(samples[:MIXED], self.guess)
         mixture = torch.from_numpy(weights.astype(np.float32)).to(self.prior.device)
-        self.prior.copy_((0.9 * mixture + 0.1 / len(mixture)).log())
+        self.prior.copy_(((1.0 - LEAST) * mixture + LEAST / len(mixture)).log())
+        self.unit.copy_(torch.from_numpy(np.sqrt(error.clip(*UNITS)).astype(np.float32)))
         return mixture
 
     def sample_time(self, size: int, generator: torch.Generator, device: Any) -> Tensor:

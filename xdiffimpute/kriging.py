@@ -5,10 +5,11 @@ values given the context (mask M, values y) are
 
 .. math:: \hat x = K M^\top w, \qquad (M K M^\top + n I)\, w = y .
 
-On a torus K is a product with its spectrum (:mod:`xdiffimpute.covariance`), so that a step of
-conjugate gradients costs two Fourier transforms, whatever the number of observations. The same
-few steps are taken always: what they leave undone are the smallest scales, which noise would
-spoil. Orthogonality is restored in each, as Lanczos (1952), doi:10.6028/jres.049.006, says.
+The matrix of a window with few observations is factored. Of one with many, K is applied on a torus
+as a product with its spectrum (:mod:`xdiffimpute.covariance`), so that a step of conjugate
+gradients costs two Fourier transforms, whatever the number of observations. The same few steps are
+taken always: what they leave undone are the smallest scales, which noise would spoil. Orthogonality
+is restored in each, as Lanczos (1952), doi:10.6028/jres.049.006, says.
 
 References
 ----------
@@ -20,6 +21,7 @@ Mathematical Geosciences (2009), doi:10.1007/s11004-009-9220-x, on kriging by FF
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -30,7 +32,9 @@ from .tiling import ramp, starts
 
 __all__ = ["FieldOf", "GaussianField", "krige"]
 
-STEPS = 25
+STEPS = 40
+MOST_FACTORED = 2000  # observations; a factor takes as long then as the steps, or some times that
+FLOOR = 1e-9  # noise without which a matrix might have no factor
 TINY = 1e-20
 LARGEST, PIECE, OVERLAP = 256, 128, 32
 
@@ -66,6 +70,19 @@ class GaussianField:
         self.spectrum: Spectrum = spectrum(covariance, shape, frames, periodic=periodic)
         variance = covariance.variance.clamp(min=0.0) * covariance.noise
         self.noise = variance.clamp(min=TINY).float().view(1, -1, 1, 1, 1)
+        self._single = self.spectrum.matrices.to(torch.complex64)
+
+    @cached_property
+    def _table(self) -> Tensor:
+        """Covariances by lag, float64, shape (G, M, M, 2 H - 1, 2 W - 1)."""
+        h, w = self.shape
+        waves = self.spectrum.matrices.permute(0, 3, 4, 1, 2)
+        torus: Tensor = torch.fft.irfft2(waves, s=self.spectrum.size)
+        rows, columns = (
+            torch.arange(1 - n, n, device=torus.device) % size
+            for n, size in zip(self.shape, self.spectrum.size, strict=True)
+        )
+        return torus[..., rows[:, None], columns].contiguous()
 
     def mean(self, x: Tensor, context: Tensor, steps: int = STEPS) -> Tensor:
         """Expected values given the context.
@@ -77,14 +94,40 @@ class GaussianField:
         context : Tensor, shape (B, C, T, H, W)
             1 where the value is given, 0 elsewhere.
         steps : int
-            Of conjugate gradients.
+            Of conjugate gradients, for windows of many observations.
 
         Returns
         -------
         Tensor, shape (B, C, T, h, w)
             On the whole torus; the first H x W cells are the field.
         """
-        return self._filtered(self.spectrum.matrices, self._weights(x * context, context, steps))
+        known = x * context
+        few = context.flatten(1).sum(dim=1) <= MOST_FACTORED
+        if few.all():
+            return self._factored(known, context)
+        out = self._filtered(self._single, self._weights(known, context, steps))
+        if few.any():
+            out[few] = self._factored(known[few], context[few])
+        return out
+
+    def _factored(self, y: Tensor, context: Tensor) -> Tensor:
+        """Expected values from a factor of the matrix of each window's observations."""
+        groups, *_, joint = self.spectrum.matrices.shape
+        grouped = context.reshape(len(y), groups, joint, *context.shape[-2:])
+        values = y.reshape(grouped.shape).double()
+        noise = self.noise.expand(1, *y.shape[1:]).reshape(grouped.shape[1:])
+        weights = torch.zeros_like(values)
+        height, width = self._table.shape[-2:]
+        for b in range(len(y)):
+            for g in range(groups):
+                m, r, c = at = grouped[b, g].nonzero(as_tuple=True)
+                first = (m * joint * height + r) * width + c
+                second = (m * height + height // 2 - r) * width + width // 2 - c
+                system = self._table[g].view(-1)[first[:, None] + second]
+                system.diagonal().mul_(1 + FLOOR).add_(noise[g][at])
+                factor = torch.linalg.cholesky(system)
+                weights[b, g][at] = torch.cholesky_solve(values[b, g][at][:, None], factor)[:, 0]
+        return self._filtered(self.spectrum.matrices, weights.view_as(y)).float()
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Fields from this distribution, shape (count, C, T, h, w), on the whole torus."""
@@ -96,7 +139,7 @@ class GaussianField:
         ).to(self.noise.device)  # fmt: skip
         values, vectors = torch.linalg.eigh(self.spectrum.matrices)
         root = (vectors * values.clamp(min=0.0).sqrt()[..., None, :]) @ vectors.mH
-        return self._filtered(root, white)
+        return self._filtered(root.to(torch.complex64), white)
 
     def power(self, fields: Tensor) -> Tensor:
         """Mean cross-spectra of fields (B, C, T, h, w) on the torus, as in a Spectrum."""
@@ -117,7 +160,7 @@ class GaussianField:
         past = y.new_zeros(len(y), steps, y[0].numel())
         for k in range(steps):
             past[:, k] = (left * ratio(size.sqrt(), size)).flatten(1)
-            spread = self._filtered(self.spectrum.matrices, direction)[..., :h, :w]
+            spread = self._filtered(self._single, direction)[..., :h, :w]
             bent = spread.mul_(context).addcmul_(direction, self.noise.expand_as(direction))
             pace = ratio(size, inner_product(direction, bent))
             weights += pace * direction

@@ -1,38 +1,49 @@
 """The covariance of gappy data: from pairs, then made likelier, and judged by the fills.
 
-The covariance of pairs (:func:`xdiffimpute.covariance.pair_sums`) knows nothing of what a lag
-says about another one. Steps of expectation and maximisation do: gaps are filled with draws from
-the distribution given the data, and the covariance of what results is taken. How far lags are
-damped, how much is noise and whether the steps help is decided by the errors at the query.
+The covariance of pairs (:func:`xdiffimpute.covariance.pair_sums`) is damped at far lags and shrunk
+to a model that is fitted to it (:mod:`xdiffimpute.matern`). Neither knows what a lag says about
+another one. Steps of expectation and maximisation do: gaps are filled with draws from the
+distribution given the data, and the covariance of what results is taken. Which model it is, how far
+lags are damped and shrunk, how much is noise and whether the steps help is decided by the errors at
+the query, the former of these on samples that the covariance was not made from.
 
 References
 ----------
 Dempster, Laird and Rubin, Journal of the Royal Statistical Society B (1977),
 doi:10.1111/j.2517-6161.1977.tb01600.x; Delyon, Lavielle and Moulines, Annals of Statistics (1999),
 doi:10.1214/aos/1018031103, on steps with draws; Stroud, Stein and Lysen, Journal of Computational
-and Graphical Statistics (2017), doi:10.1080/10618600.2016.1152970, on gappy grids.
+and Graphical Statistics (2017), doi:10.1080/10618600.2016.1152970, on
+gappy grids; Ledoit and Wolf, Journal of Multivariate Analysis (2004),
+doi:10.1016/S0047-259X(03)00096-4, on shrinking.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .covariance import Covariance, from_torus, pair_sums, taper
 from .kriging import GaussianField, krige
+from .matern import MODELS, Model, matern_covariance
 from .space_time import first_cells
 
 __all__ = ["estimate_covariance"]
 
-JUDGED_CELLS = 300_000
+JUDGED_CELLS = 150_000
+FINAL, FINALISTS = 2, 2  # so many times the cells for so many of each kind
+SHRUNK = (0.0, 0.3, 0.6, 1.0)  # towards the fitted model
 CELLS_A_SAMPLE = 4_000  # of samples so few that their windows overlap: a small dataset
-WIDTHS = (0.25, 0.5, 1.0, 2.0)  # of tapers, over the reach
-NOISES = (1e-3, 1e-2, 5e-2)
+WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of tapers, over the reach
+NOISES = (1e-3, 1e-5, 1e-4, 1e-2, 5e-2, 0.2)  # the first one while models are compared
 ROUNDS, LOOK_EVERY = 12, 4
 PACE = 0.3
+LEARNED = 0.7  # of the samples; the others judge
+SHARE = 0.3  # of these, at least, when what is in both is left out
+EDGE = 8.0  # width of the taper that takes fitted models to zero
 WIDER = 2.0  # taper of the likelier covariance
 
 Sample = tuple[Tensor, Tensor, Tensor]
@@ -71,34 +82,34 @@ def estimate_covariance(
     >>> bool(error < 0.05 * x.square().mean())
     True
     """
-    products: Tensor | float = 0.0
-    pairs: Tensor | float = 0.0
-    for x, context, query in samples:
-        known = (context + (query > 0)).clamp(max=1.0)
-        found = pair_sums(x, known, reach, periodic=periodic)
-        products, pairs = products + found[0], pairs + found[1]
-    lags = torch.as_tensor(products) / torch.as_tensor(pairs).clamp(min=1.0)
+    learned, others = _apart(samples)
     enough = min(JUDGED_CELLS, CELLS_A_SAMPLE * len(samples))
-    judged = first_cells(samples, enough)
-    filled = [first_cells([sample], enough)[0] for sample in samples]
+    few, more = first_cells(others, enough), first_cells(others, FINAL * enough)
 
-    def error(covariance: Covariance) -> float:
-        return _error(covariance, judged, periodic)
+    def error(covariance: Covariance, by: Sequence[Sample] = more) -> float:
+        return _error(covariance, by, periodic)
 
-    longest = max(reach)
-    tapers = {w: taper(reach, w * longest, lags.device) for w in WIDTHS}
-    middle = lags.new_tensor(NOISES[1])
-    trials = {w: Covariance(lags * tapers[w], middle) for w in WIDTHS}
-    width = min(WIDTHS, key=lambda w: error(trials[w]))
-    best = trials[width]
+    part = _Pairs.of(learned, reach, periodic=periodic)
+    first = part.lags.new_tensor(NOISES[0])
+    fits = {model: part.fitted(model) for model in part.models}
+    model = min(fits, key=lambda m: error(Covariance(fits[m], first), few))
+    damped = {width: part.damped(width) for width in WIDTHS}
+    widths = sorted(WIDTHS, key=lambda w: error(Covariance(damped[w], first), few))[:FINALISTS]
+    trials = {(w, s): damped[w].lerp(fits[model], s) for w in widths for s in SHRUNK}
+    errors = {key: error(Covariance(lags, first)) for key, lags in trials.items()}
+    width, share = min(errors, key=lambda key: errors[key])
+    chosen = trials[width, share]
+    noises = {n: error(Covariance(chosen, first.new_tensor(n))) for n in NOISES}
+    noise = first.new_tensor(min(noises, key=lambda n: noises[n]))
+    whole = _Pairs.of(samples, reach, periodic=periodic)
+    lags = whole.fitted(model) if share == 1.0 else whole.damped(width)
+    if 0.0 < share < 1.0:
+        lags = lags.lerp(whole.fitted(model), share)
+    best = trial = Covariance(lags, noise)
     least = error(best)
-    for noise in NOISES:
-        trial = best._replace(noise=lags.new_tensor(noise))
-        if noise != NOISES[1] and (wrong := error(trial)) < least:
-            best, least = trial, wrong
-    damping = taper(reach, WIDER * width * longest, lags.device)
+    damping = taper(reach, WIDER * width * max(reach), noise.device)
+    filled = [first_cells([sample], enough)[0] for sample in samples]
     generator = torch.Generator().manual_seed(seed)
-    trial = best
     for k in range(ROUNDS):
         trial = _likelier(trial, filled[k % len(filled)], damping, generator, periodic)
         if (k + 1) % LOOK_EVERY == 0:
@@ -106,6 +117,67 @@ def estimate_covariance(
                 break
             best, least = trial, wrong
     return best
+
+
+class _Pairs(NamedTuple):
+    """Covariances of pairs of known values, and how many pairs each rests on."""
+
+    lags: Tensor
+    pairs: Tensor
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], reach: tuple[int, int], *, periodic: bool) -> _Pairs:
+        products: Tensor | float = 0.0
+        pairs: Tensor | float = 0.0
+        for x, context, query in samples:
+            known = (context + (query > 0)).clamp(max=1.0)
+            found = pair_sums(x, known, reach, periodic=periodic)
+            products, pairs = products + found[0], pairs + found[1]
+        count = torch.as_tensor(pairs)
+        return cls(torch.as_tensor(products) / count.clamp(min=1.0), count)
+
+    @property
+    def models(self) -> list[Model]:
+        """Those that differ: of a single frame there is no smoothness in time."""
+        return [model for model in MODELS if model.smooth or self.lags.shape[2] > 1]
+
+    def damped(self, width: float) -> Tensor:
+        """With a taper, whose width is over the reach."""
+        return self.lags * self._taper(width)
+
+    def fitted(self, model: Model) -> Tensor:
+        """The model instead."""
+        fit = matern_covariance(self.lags.cpu().numpy(), self.pairs.cpu().numpy(), model)
+        return torch.from_numpy(fit).to(self.lags) * self._taper(EDGE)
+
+    def _taper(self, width: float) -> Tensor:
+        reach = self.lags.shape[-2] // 2, self.lags.shape[-1] // 2
+        return taper(reach, width * max(reach), self.lags.device)
+
+
+def _apart(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
+    """What covariances are made from, and what they are judged by; a single sample does both.
+
+    The same frame is not in both, unless there are so few that this would take most of them.
+    """
+    cut = min(max(1, round(LEARNED * len(samples))), len(samples) - 1)
+    if not cut:
+        return list(samples), list(samples)
+    learned, others = list(samples[:cut]), list(samples[cut:])
+    judged = torch.cat([_marks(sample).flatten() for sample in others])
+    alone = [~torch.isin(_marks(sample), judged).any(dim=1) for sample in learned]
+    if sum(int(own.sum()) for own in alone) < SHARE * sum(map(len, alone)):
+        return learned, others
+    parts = [tuple(t[own] for t in sample) for sample, own in zip(learned, alone, strict=True)]
+    return [(x, context, query) for x, context, query in parts if len(x)], others
+
+
+def _marks(sample: Sample) -> Tensor:
+    """A number for each frame, the same where the same values are known; shape (B, T)."""
+    x, context, query = sample
+    known = (context + (query > 0)).clamp(max=1.0)
+    marks: Tensor = (x * known).double().square().sum(dim=(1, 3, 4))
+    return marks
 
 
 def _error(covariance: Covariance, samples: Sequence[Sample], periodic: bool) -> float:

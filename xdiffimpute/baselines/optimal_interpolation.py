@@ -27,6 +27,7 @@ import numpy as np
 from scipy.spatial import KDTree
 
 from .._typing import BoolArray, FloatArray
+from ..matern import CORRELATIONS
 from .base import Baseline, Geometry
 
 __all__ = ["OptimalInterpolation"]
@@ -34,12 +35,6 @@ __all__ = ["OptimalInterpolation"]
 MOST_HALO = 4
 AT_ONCE = 2**22
 JITTER = 1e-8
-ROOT3, ROOT5 = 3**0.5, 5**0.5
-CORRELATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
-    "exponential": lambda r: np.exp(-r),
-    "matern32": lambda r: (1.0 + ROOT3 * r) * np.exp(-ROOT3 * r),
-    "matern52": lambda r: (1.0 + ROOT5 * r + 5.0 / 3.0 * r**2) * np.exp(-ROOT5 * r),
-}
 
 
 class OptimalInterpolation(Baseline):

@@ -1,0 +1,127 @@
+r"""Matern covariances, fitted to those of pairs: few numbers, so that few data are enough.
+
+All channels share a correlation, and differ by a matrix of covariances at lag zero. At a lag of
+:math:`\tau` frames and h cells it is one of
+
+.. math:: \rho_\nu(\sqrt{r^2 + (\tau / T)^2}), \qquad \rho_\nu(r)\, e^{-\tau / T}, \qquad
+    r^2 = |H (h - v \tau)|^2 ,
+
+smooth or rough in time. The triangular matrix H, in which are lengths and an angle, and the flow v
+are found by least squares; :math:`\rho_\nu` is that of Matern with :math:`\nu` of 1/2, 3/2 or 5/2.
+
+References
+----------
+Cressie, "Fitting variogram models by weighted least squares", Mathematical Geology (1985),
+doi:10.1007/BF01032109; Guttorp and Gneiting, Biometrika (2006), doi:10.1093/biomet/93.4.989, on the
+family of Matern; Gneiting, Genton and Guttorp (2007), "Geostatistical space-time models,
+stationarity, separability and full symmetry", on fields that are carried along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from ._typing import FloatArray
+
+__all__ = ["CORRELATIONS", "MODELS", "Model", "matern_covariance"]
+
+ROOT3, ROOT5 = 3**0.5, 5**0.5
+CORRELATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "exponential": lambda r: np.exp(-r),
+    "matern32": lambda r: (1.0 + ROOT3 * r) * np.exp(-ROOT3 * r),
+    "matern52": lambda r: (1.0 + ROOT5 * r + 5.0 / 3.0 * r**2) * np.exp(-ROOT5 * r),
+}
+
+
+class Model(NamedTuple):
+    """A correlation, and whether it is as smooth in time as in space."""
+
+    shape: str
+    smooth: bool
+
+
+MODELS = tuple(Model(shape, smooth) for shape in CORRELATIONS for smooth in (True, False))
+LENGTHS = (2.0, 8.0)  # cells that the search starts from
+SCALES = (1e-3, 1e3)
+LEAST_STEP = 0.02  # of the variogram
+
+
+def matern_covariance(lags: FloatArray, pairs: FloatArray, model: Model) -> FloatArray:
+    """The fit of a model.
+
+    Parameters
+    ----------
+    lags, pairs : float array, shape (C, C, T, 2 Y + 1, 2 X + 1)
+        Covariances by lag, as of :class:`~xdiffimpute.covariance.Covariance`, and the number of
+        pairs that each rests on.
+    model : Model
+        One of :data:`MODELS`.
+
+    Returns
+    -------
+    float array, shape (C, C, T, 2 Y + 1, 2 X + 1)
+
+    Examples
+    --------
+    >>> lag = np.arange(-6.0, 7.0)
+    >>> lags = np.exp(-abs(lag) / 3.0).reshape(1, 1, 1, 1, 13)
+    >>> fit = matern_covariance(lags, np.ones_like(lags), MODELS[0])
+    >>> MODELS[0].shape, float(abs(fit - lags).max()) < 1e-3
+    ('exponential', True)
+    """
+    channels, frames = len(lags), lags.shape[2]
+    y, x = lags.shape[-2] // 2, lags.shape[-1] // 2
+    between = _covariances(lags[:, :, 0, y, x])
+    own = np.arange(channels)
+    counts = pairs[own, own]
+    total = np.maximum(counts.sum(axis=0), 1.0)
+    variance = np.maximum(between.diagonal(), 1e-12)[:, None, None, None]
+    data = (lags[own, own] / variance * counts).sum(axis=0) / total
+    weight = np.sqrt(total / total.max()) / np.maximum(1.0 - data, LEAST_STEP)
+    lag = np.meshgrid(
+        np.arange(float(frames)), np.arange(-y, y + 1.0), np.arange(-x, x + 1.0), indexing="ij"
+    )
+    found = _fitted(CORRELATIONS[model.shape], model.smooth, data, weight, lag)
+    return np.asarray(between[:, :, None, None, None] * found)
+
+
+def _covariances(found: FloatArray) -> FloatArray:
+    """The nearest matrix that covariances can make."""
+    values, vectors = np.linalg.eigh((found + found.T) / 2)
+    return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
+
+
+def _fitted(
+    shape: Callable[[FloatArray], FloatArray], smooth: bool, data: FloatArray, weight: FloatArray,
+    lag: Sequence[FloatArray],
+) -> FloatArray:  # fmt: skip
+    """The correlation at all lags, shape (T, 2 Y + 1, 2 X + 1)."""
+    moving = len(data) > 1
+    away = (lag[0] != 0) | (lag[1] != 0) | (lag[2] != 0)
+
+    def correlation(p: FloatArray) -> FloatArray:
+        first, second = lag[1] - p[4] * lag[0], lag[2] - p[5] * lag[0]
+        down, across = np.exp(p[0]) * first + p[2] * second, np.exp(p[1]) * second
+        slow = lag[0] * np.exp(p[3])
+        squares = down**2 + across**2
+        if smooth:
+            return shape(np.sqrt(squares + slow**2))
+        return np.asarray(shape(np.sqrt(squares)) * np.exp(-slow))
+
+    def wrong(p: FloatArray) -> FloatArray:
+        seen = p[6] * correlation(p)  # a share, since errors of observation add to lag zero
+        return np.asarray(((seen - data) * weight)[away])
+
+    low, high = np.log(1.0 / SCALES[1]), np.log(1.0 / SCALES[0])
+    limit = np.array([high, high, 50.0, high, *((10.0, 10.0) if moving else (1e-6, 1e-6)), 1.0])
+    floor = np.array([low, low, -50.0, low, *-limit[4:6], 0.3])
+    fits = []
+    for length in LENGTHS:
+        start = np.array([-np.log(length), -np.log(length), 0.0, -np.log(2.0), 0.0, 0.0, 0.95])
+        fits.append(least_squares(wrong, start, bounds=(floor, limit), x_scale="jac", max_nfev=60))
+    best = min(fits, key=lambda fit: float(fit.cost))
+    return correlation(best.x)
