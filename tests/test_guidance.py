@@ -1,11 +1,15 @@
 """Fills that are pulled towards a law of physics."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
+from click.testing import CliRunner
 
 import xdiffimpute as xdi
+from xdiffimpute.cli import main
 from xdiffimpute.datasets import DATASETS
 from xdiffimpute.exceptions import DataError, ImputeError
 from xdiffimpute.fields import FieldSpec
@@ -94,6 +98,27 @@ def test_the_law_is_obeyed_better_and_the_error_is_not_larger(water, imputer) ->
         assert after < 1.02 * before
         seen = few[name].notnull()
         xr.testing.assert_equal(pulled[name].where(seen), few[name].where(seen))
+
+
+def test_into_a_store_in_python_and_on_the_command_line(water, imputer, tmp_path) -> None:
+    """The same as in memory; the law is part of what a fill that goes on must agree on."""
+    few = water[1].isel(sample=slice(0, 2))
+    expected = few.impute.fill(imputer, guidance="shallow_water", members=1, progress=False)
+    path = tmp_path / "python.zarr"
+    few.impute.fill_to(path, imputer, guidance="shallow_water", members=1, progress=False)
+    imputer.save(tmp_path / "water.imputer")
+    few.to_netcdf(tmp_path / "water.nc")
+    told = ["fill", "water.nc", "line.zarr", "--imputer", "water.imputer", "--members", "1"]
+    with contextlib.chdir(tmp_path):
+        done = CliRunner().invoke(main, [*told, "--guidance", "shallow_water", "-q"])
+        assert done.exit_code == 0, done.output
+        other = CliRunner().invoke(main, [*told[:2], "other.zarr", "--imputer", "nearest",
+                                          "--guidance", "shallow_water"])  # fmt: skip
+    assert other.exit_code == 2 and "leave out --guidance" in other.output
+    for name in ("python", "line"):
+        found = xr.load_dataset(tmp_path / f"{name}.zarr", engine="zarr")
+        for variable in ("u", "v", "h"):
+            np.testing.assert_allclose(found[variable], expected[variable], rtol=1e-4, atol=1e-4)
 
 
 def test_a_move_is_bounded_by_the_standard_error() -> None:

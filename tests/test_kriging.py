@@ -63,6 +63,38 @@ def test_the_mean_is_that_of_the_dense_matrix(
         np.testing.assert_allclose(mean.ravel(), expected, atol=tolerance)
 
 
+@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize("together", [27, 1])
+def test_factors_agree_with_steps(
+    periodic: bool, together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what leans in space and time and differs by channel; some windows hold nothing."""
+    monkeypatch.setattr("xdiffimpute.covariance.MOST_TOGETHER", together)
+    t, y, x = torch.meshgrid(
+        torch.arange(2.0), torch.arange(-4, 5.0), torch.arange(-4, 5.0), indexing="ij"
+    )
+    squares = ((y - 1.5 * t) / 2.0) ** 2 + ((x + y + t) / 3.0) ** 2
+    shape = torch.exp(-squares / 2.0) * torch.exp(-t / 2.0) * taper((4, 4), 6.0)
+    joint = torch.tensor([[1.0, 0.5], [0.5, 2.0]])[:, :, None, None, None]
+    field = GaussianField(Covariance(joint * shape, torch.tensor(0.3)), (9, 11), 2, periodic)
+    generator = torch.manual_seed(0)
+    values = torch.randn(6, 2, 2, 9, 11, generator=generator)
+    share = torch.tensor([0.0, 0.1, 0.2, 0.5, 0.8, 1.0]).view(6, 1, 1, 1, 1)
+    context = (torch.rand(values.shape, generator=generator) < share).float()
+    found = []
+    for most in (10**6, 100, 0):  # all by factors; some; none but the empty one
+        monkeypatch.setattr("xdiffimpute.kriging.MOST_FACTORED", most)
+        found.append(field.mean(values, context, steps=60))
+    assert not found[0][0].any() and found[0][1].any()
+    for other in found[1:]:
+        torch.testing.assert_close(other, found[0], atol=2e-4, rtol=1e-3)
+    monkeypatch.setattr("xdiffimpute.kriging.LARGEST_TABLE", 0)
+    large = GaussianField(Covariance(joint * shape, torch.tensor(0.3)), (9, 11), 2, periodic)
+    torch.testing.assert_close(
+        large.mean(values, context, steps=60), found[2], atol=2e-4, rtol=1e-3
+    )
+
+
 def test_pairs_across_gaps_and_across_the_edge_of_the_globe():
     generator = torch.manual_seed(0)
     x = torch.randn(1, 2, 2, 4, 7, generator=generator)
@@ -110,7 +142,7 @@ def test_near_the_exact_answer_on_a_field_of_known_covariance():
         (x[a : a + 100] * known[a : a + 100], split[a : a + 100], (known - split)[a : a + 100])
         for a in range(0, 500, 100)
     ]
-    found = estimate_covariance(samples, (16, 16), periodic=False)
+    found = estimate_covariance(samples, (16, 16), periodic=False).whole
     field_of = partial(GaussianField, found)
     guess = krige(x[500:] * known[500:], known[500:], field_of, periodic=False)[:, 0, 0].numpy()
     hidden = ~observed[500:]
@@ -131,7 +163,7 @@ def test_rounding_does_not_decide() -> None:
     context = known * (torch.rand(values.shape, generator=generator) < 0.6)
     covariance = estimate_covariance(
         [(values * known, context, known - context)], (12, 12), periodic=False
-    )
+    ).whole
     field = GaussianField(covariance, (24, 24), 1, False)
     nudge = 1e-5 * torch.randn(values.shape, generator=generator)
     difference = field.mean(values + nudge, known) - field.mean(values, known)

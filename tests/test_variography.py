@@ -9,7 +9,7 @@ from torch import Tensor
 
 from xdiffimpute.covariance import pair_sums
 from xdiffimpute.matern import CORRELATIONS, MODELS, Model, matern_covariance
-from xdiffimpute.variography import _apart, estimate_covariance
+from xdiffimpute.variography import _apart, estimate_covariance, judged_frames
 
 REACH = (10, 12)
 
@@ -35,9 +35,15 @@ def test_a_model_is_found_again_from_noisy_covariances(model: Model) -> None:
     noisy = lags * (1 + 0.02 * rng.standard_normal(lags.shape))
     found = matern_covariance(noisy, np.full(lags.shape, 1e4), model)
     np.testing.assert_allclose(found, lags, atol=0.08)
-    others = [matern_covariance(noisy, np.full(lags.shape, 1e4), m) for m in MODELS if m != model]
-    wrong = abs(found - lags).mean()
-    assert all(abs(other - lags).mean() > 2 * wrong for other in others)
+
+
+def test_models_are_told_apart() -> None:
+    for model in MODELS:
+        lags = model_lags(model)[None, None]
+        fits = {m: matern_covariance(lags, np.ones(lags.shape), m) for m in MODELS}
+        wrong = {m: float(abs(fit - lags).mean()) for m, fit in fits.items()}
+        assert min(wrong, key=lambda m: wrong[m]) == model
+        assert wrong[model] < 0.1 * sorted(wrong.values())[1]
 
 
 def test_errors_of_observation_are_no_part_of_the_model() -> None:
@@ -45,7 +51,9 @@ def test_errors_of_observation_are_no_part_of_the_model() -> None:
     seen = lags.copy()
     seen[0, 0, 0, 10, 12] += 0.2  # white noise adds to lag zero alone
     found = matern_covariance(seen, np.ones(lags.shape), MODELS[2])
-    np.testing.assert_allclose(found / found.max(), lags, atol=0.01)
+    assert found[0, 0, 0, 10, 12] == pytest.approx(1.2)
+    found[0, 0, 0, 10, 12] = 1.0
+    np.testing.assert_allclose(found, lags, atol=0.01)
 
 
 def fields(count: int, seed: int) -> Tensor:
@@ -62,24 +70,29 @@ def split(x: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return x * (draw < 0.5), (draw < 0.3).float(), ((draw >= 0.3) & (draw < 0.5)).float()
 
 
-def test_what_judges_shares_no_frame_with_what_is_judged() -> None:
-    """Ten batches, in which four fields come twice: once to learn from, once to judge by."""
-    x = fields(36, seed=0)
-    sample = split(torch.cat([x, x[:4]]), seed=1)
-    twice = [tuple(part[a : a + 4] for part in sample) for a in range(0, 40, 4)]
-    known = twice[0][1] + twice[0][2]
-    twice[-1] = (twice[0][0], known - twice[0][2], twice[0][2])  # the same values are known
-    learned, others = _apart(twice)
-    assert sum(len(part[0]) for part in learned) == 24
-    seen = {float(v) for part in learned for v in part[0].double().sum(dim=(1, 2, 3, 4))}
-    asked = {float(v) for part in others for v in part[0].double().sum(dim=(1, 2, 3, 4))}
-    assert asked and not seen & asked
+def test_what_judges_is_not_known_to_what_is_judged() -> None:
+    """Frames of a series come in several windows, and are known to one side in all of them."""
+    x = fields(60, seed=0).view(2, 30, 24, 24)
+    places = torch.tensor([[s, t] for s in range(2) for t in range(27)])
+    windows = torch.stack([x[s, t : t + 3] for s, t in places.tolist()])[:, None]
+    sample = split(windows, seed=1)
+    judged = judged_frames([places], window=3, frames=30)
+    (learned,), (others,) = _apart([sample], judged)
+    own = judged[0][:, None, :, None, None]
+    assert 0.2 < float(judged[0].float().mean()) < 0.5
+    assert not ((learned[1] + learned[2]) * own).any() and not (learned[0] * own).any()
+    assert float(others[2].sum()) == float((sample[2] * own).sum()) > 0
+    frames = {(s, t + k) for (s, t), row in zip(places.tolist(), judged[0], strict=True)
+              for k in range(3) if row[k]}  # fmt: skip
+    for (s, t), row in zip(places.tolist(), judged[0], strict=True):
+        assert all(((s, t + k) in frames) == bool(row[k]) for k in range(3))
 
 
-def test_where_all_frames_are_in_both_they_stay() -> None:
+def test_one_frame_judges_itself() -> None:
     sample = split(fields(4, seed=0), seed=1)
-    learned, others = _apart([sample] * 10)
-    assert len(learned) == 7 and len(others) == 3
+    judged = judged_frames([torch.zeros(4, 2, dtype=torch.long)], window=1, frames=1)
+    learned, others = _apart([sample], judged)
+    assert learned == [sample] and others == [sample]
 
 
 def test_few_data_lead_to_a_covariance_near_the_truth() -> None:
@@ -92,6 +105,8 @@ def test_few_data_lead_to_a_covariance_near_the_truth() -> None:
     known = [(x, context + query) for x, context, query in samples]
     sums = [pair_sums(x, seen, REACH, periodic=False) for x, seen in known]
     alone = sum(s[0] for s in sums) / sum(s[1] for s in sums).clamp(min=1.0)
-    found = estimate_covariance(samples, REACH, periodic=False).lags
+    places = [torch.tensor([[n, 0] for n in range(a, a + 4)]) for a in range(0, 20, 4)]
+    judged = judged_frames(places, window=1, frames=1)
+    found = estimate_covariance(samples, REACH, periodic=False, judged=judged).whole.lags
     wrong, crude = (float((lags[0, 0, 0] - truth).square().mean()) for lags in (found, alone))
     assert wrong < 0.5 * crude

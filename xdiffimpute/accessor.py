@@ -276,6 +276,7 @@ class _Impute(ABC, Generic[X]):
         members: int | None = None,
         where: xr.DataArray | None = None,
         seed: int | None = None,
+        guidance: str | Guidance | None = None,
         **options: Any,
     ) -> Written:
         """Fill the gaps into a zarr store, region by region; a fill that was cut off goes on.
@@ -300,7 +301,7 @@ class _Impute(ABC, Generic[X]):
             stay missing, with the flag ``not_imputed``. Otherwise such a chunk is an error.
         progress : bool
             Show a bar.
-        sampler, members, where, seed
+        sampler, members, where, seed, guidance
             As in :meth:`fill`.
         **options
             For a baseline by name, as in :meth:`fill`.
@@ -332,7 +333,9 @@ class _Impute(ABC, Generic[X]):
 
         chosen = self._resolve(imputer, options)
         asked: dict[str, Any] = {"where": where}
-        of_network: dict[str, Any] = {"sampler": sampler, "members": members, "seed": seed}
+        of_network: dict[str, Any] = {
+            "sampler": sampler, "members": members, "seed": seed, "guidance": guidance,
+        }  # fmt: skip
         if not isinstance(chosen, Baseline):
             asked |= of_network
         elif any(value is not None for value in of_network.values()):

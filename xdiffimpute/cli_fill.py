@@ -35,6 +35,8 @@ SKIPPED = 3
               help="A saved imputer, or a baseline: xdiffimpute list baselines.")  # fmt: skip
 @click.option("--members", type=click.IntRange(1), help="Contexts of the ensemble sampler.")
 @click.option("--sampler", metavar="NAME", help="See: xdiffimpute list samplers.")
+@click.option("--guidance", metavar="NAME",
+              help="A law to be pulled towards: xdiffimpute list guidance.")  # fmt: skip
 @axes_options
 @click.option("--overwrite", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--restart", is_flag=True, help="Discard what a fill that was cut off has written.")
@@ -53,6 +55,7 @@ def fill(
     chosen: str,
     members: int | None,
     sampler: str | None,
+    guidance: str | None,
     overwrite: bool,
     restart: bool,
     skip_bad: bool,
@@ -80,8 +83,9 @@ def fill(
 
     check_output(out, source, overwrite=overwrite)
     imputer, options = chosen_imputer(chosen, axes)
-    method = _method(imputer, options, members=members, sampler=sampler)
-    asked = {} if isinstance(imputer, str) else {"members": members, "sampler": sampler}
+    of_network = {"members": members, "sampler": sampler, "guidance": guidance}
+    method = _method(imputer, options, **of_network)
+    asked = {} if isinstance(imputer, str) else of_network
     ds = _opened(source, chunks, by_chunk=skip_bad)
     with dask_bar(ctx, when=Path(out).suffix == ".nc"):
         done = fill_to(

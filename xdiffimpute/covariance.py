@@ -158,7 +158,8 @@ def spectrum(
     Returns
     -------
     Spectrum
-        What is negative of the estimate is set to zero. All channels and frames are one group,
+        What is negative of the estimate is set to zero, and the rest scaled so that the variance
+        stays the same. All channels and frames are one group,
         or, if these are too many, the frames of each channel.
     """
     lags = covariance.lags.double()
@@ -183,7 +184,8 @@ def spectrum(
         waves = torch.fft.rfft2(torus).permute(4, 5, 0, 1, 2, 3)
         waves = waves.reshape(*waves.shape[:2], count * frames, count * frames).conj()
         values, vectors = torch.linalg.eigh((waves + waves.mH) / 2)
-        found.append((vectors * values.clamp(min=0.0)[..., None, :]) @ vectors.mH)
+        clipped = (vectors * values.clamp(min=0.0)[..., None, :]) @ vectors.mH
+        found.append(_with_variance_of(waves, clipped, size[1]))
     return Spectrum(torch.stack(found), size)
 
 
@@ -215,6 +217,20 @@ def from_torus(power: Tensor, size: tuple[int, int], reach: tuple[int, int], fra
             own = slice(g * count, (g + 1) * count)
             lags[own, own, k] = mean[g]
     return lags
+
+
+def _with_variance_of(waves: Tensor, clipped: Tensor, width: int) -> Tensor:
+    """Spectra (h, w // 2 + 1, M, M) scaled to the variances of others."""
+    count = torch.full((waves.shape[1],), 2.0, dtype=torch.float64, device=waves.device)
+    count[0] = 1.0  # of the other waves a transform of real fields holds half
+    if width % 2 == 0:
+        count[-1] = 1.0
+    before, after = (
+        (part.diagonal(dim1=-2, dim2=-1).real * count[:, None]).sum(dim=(0, 1))
+        for part in (waves, clipped)
+    )
+    scale = (before.clamp(min=0.0) / after.clamp(min=1e-30)).sqrt()
+    return clipped * (scale[:, None] * scale)
 
 
 def _reversed(lags: Tensor) -> Tensor:

@@ -235,13 +235,15 @@ class Denoiser(nn.Module):
         logits, mean, log_variance = (part.squeeze(1) for part in out.split(self.outputs, dim=1))
         if self.guesses:
             logits = logits + self.prior[None, :, :, None, None, None]
-            unit = self.unit[:, None, None, None]
-            mean = unit * mean + (logits.softmax(dim=1)[:, 1:] * guesses).sum(dim=1)
-            log_variance = log_variance + 2.0 * unit.log()
+            mean = self.unit[:, None, None, None] * mean
+            mean = mean + (logits.softmax(dim=1)[:, 1:] * guesses).sum(dim=1)
         if self.target == "noise":
             alpha, sigma = self._levels(t)
             mean = (x_t - sigma * mean) / alpha
-        return Prediction(mean, log_variance.clamp(*_LOG_VARIANCE).exp())
+        shift = 2.0 * self.unit.log()[:, None, None, None]
+        low, high = _LOG_VARIANCE
+        log_variance = torch.maximum(log_variance + shift, low + shift).clamp(max=high)
+        return Prediction(mean, log_variance.exp())
 
     def noisy(self, x: Tensor, t: Tensor, generator: torch.Generator | None) -> Tensor:
         """Sample x_t given x_0 (Eq. 9): alpha_t x + sigma_t eps."""
@@ -255,7 +257,11 @@ class Denoiser(nn.Module):
         return alpha.view(-1, 1, 1, 1, 1), sigma.view(-1, 1, 1, 1, 1)
 
     @torch.no_grad()
-    def start_from(self, samples: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    def start_from(
+        self,
+        samples: Sequence[tuple[Tensor, Tensor, Tensor]],
+        judged: Sequence[Tensor] | None = None,
+    ) -> Tensor:
         """Tune the first guesses on data, and start from their best constant mixture.
 
         The guesses are tuned first (:meth:`~xdiffimpute.first_guess.FirstGuesses.tune`); the
@@ -264,6 +270,8 @@ class Denoiser(nn.Module):
         Parameters
         ----------
         samples : sequence of (x, context, query), each of shape (B, C, T, H, W)
+        judged : sequence of bool Tensor, shape (B, T), optional
+            Frames that the covariance of kriging is not made from, until the mixture is found.
 
         Returns
         -------
@@ -271,9 +279,15 @@ class Denoiser(nn.Module):
             Weights of climatology and of each guess, which sum to one. The network's own
             weights act on top of them.
         """
-        if self.first is not None:
-            self.first.tune(samples)
-        weights, error = best_mixture(samples[:MIXED], self.guess)
+        whole = None if self.first is None else self.first.tune(samples, judged)
+        asked = samples[:MIXED]
+        if judged is not None:
+            own = [frames[:, None, :, None, None] for frames in judged]
+            alone = [(x, c, q * f) for (x, c, q), f in zip(asked, own, strict=False)]
+            asked = alone if any(bool(q.any()) for *_, q in alone) else asked
+        weights, error = best_mixture(asked, self.guess)
+        if self.first is not None and whole is not None:
+            self.first.adopt(whole)
         mixture = torch.from_numpy(weights.astype(np.float32)).to(self.prior.device)
         self.prior.copy_(((1.0 - LEAST) * mixture + LEAST / len(mixture)).log())
         self.unit.copy_(torch.from_numpy(np.sqrt(error.clip(*UNITS)).astype(np.float32)))

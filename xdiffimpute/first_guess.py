@@ -70,7 +70,7 @@ class FirstGuesses(nn.Module):
             self.register_buffer("noise", torch.ones(()))
             with torch.no_grad():
                 self.lags[:, :, 0, rows, columns] = torch.eye(channels)  # as of white noise
-        self._made: dict[tuple[object, ...], tuple[Tensor, GaussianField]] = {}
+        self._made: dict[tuple[object, ...], tuple[Covariance, GaussianField]] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -109,20 +109,40 @@ class FirstGuesses(nn.Module):
             return torch.maximum(torch.minimum(torch.stack(guesses, dim=1), limit), -limit)
 
     @torch.no_grad()
-    def tune(self, samples: Sequence[tuple[Tensor, Tensor, Tensor]]) -> None:
+    def tune(
+        self,
+        samples: Sequence[tuple[Tensor, Tensor, Tensor]],
+        judged: Sequence[Tensor] | None = None,
+    ) -> Covariance | None:
         """Find what fills best.
 
         Parameters
         ----------
         samples : sequence of (x, context, query), each of shape (B, C, T, H, W)
             The stiffness comes from a search on the first of them, the covariance from all.
+        judged : sequence of bool Tensor, shape (B, T), optional
+            Frames that judge covariances. Kriging is left with one that was not made from these,
+            so that its errors there are those to expect.
+
+        Returns
+        -------
+        Covariance, optional
+            That of all frames, to :meth:`adopt` in the end.
         """
         for springs, order in zip(self.springs, ORDERS.values(), strict=True):
             springs.copy_(torch.stack(tune(samples, order=order, periodic=self.periodic)))
-        if self.reach is not None:
-            found = estimate_covariance(samples, self.reach, periodic=self.periodic)
-            self.lags.copy_(found.lags)
-            self.noise.copy_(found.noise)
+        if self.reach is None:
+            return None
+        found = estimate_covariance(samples, self.reach, periodic=self.periodic, judged=judged)
+        self.adopt(found.apart)
+        return found.whole
+
+    @torch.no_grad()
+    def adopt(self, covariance: Covariance) -> None:
+        """Krige with a covariance from now on."""
+        self.lags.copy_(covariance.lags)
+        self.noise.copy_(covariance.noise)
+        self._made.clear()
 
     def describe(self, labels: Sequence[str], mixture: Tensor) -> list[str]:
         """What the tuning found, as lines of text: one for each channel.
@@ -165,13 +185,15 @@ class FirstGuesses(nn.Module):
     def _field(self, shape: tuple[int, int], frames: int, periodic: bool) -> GaussianField:
         """Kept from call to call, as long as the covariance stays the same."""
         key = (*shape, frames, periodic, self.lags.device)
-        if key not in self._made or not torch.equal(self._made[key][0], self.lags):
+        made = self._made.get(key)
+        same = made is not None and all(map(torch.equal, made[0], (self.lags, self.noise)))
+        if made is None or not same:
             while len(self._made) >= MOST_KEPT:
                 self._made.pop(next(iter(self._made)))
             covariance = Covariance(self.lags.clone(), self.noise.clone())
             field = GaussianField(covariance, shape, frames, periodic)
-            self._made[key] = (covariance.lags, field)
-        return self._made[key][1]
+            self._made[key] = made = (covariance, field)
+        return made[1]
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what can be made again."""

@@ -40,6 +40,7 @@ from .training import train
 from .training_log import TrainingLog, open_log
 from .transforms import Statistics
 from .validation import check_dataset, check_values, tell_of_covariates
+from .variography import judged_frames
 from .verification import Verification
 from .weighting import weigh
 from .withholding import withhold
@@ -51,7 +52,7 @@ log = logging.getLogger("xdiffimpute")
 BLOCK_FRAMES = 64  # good chunks of a store to read from
 GUESS_BATCHES = 48
 GUESS_PASSES = 20
-REACH = 24  # of the covariance between cells
+REACH = 32  # of the covariance between cells
 REHEARSAL = 7919
 JUDGING = 0.05  # windows to choose a sampler by, over those of the training
 LEAST_JUDGED = 8
@@ -157,7 +158,10 @@ def _prepare(
     warn_of_dependence(packed, clock, spec, weighted=options.propensity)
     statistics = Statistics.fit(training_data, clock, kind=options.statistics, log=logs)
     statistics = statistics.without_cells(spec.constant(ds))
-    if options.statistics == "auto" and statistics.kind == "variable" and len(clock.days) > 2:
+    doubtful = statistics.kind == "variable" or (
+        statistics.kind == "cell" and training_data.chunks is None  # else two more passes
+    )
+    if options.statistics == "auto" and doubtful and len(clock.days) > 2:
         rehearsal = withhold(
             training_data, clock, found, window=sizes.window, seed=options.seed + REHEARSAL
         )
@@ -170,7 +174,7 @@ def _prepare(
 
         if rehearsal.cells:
             rest = rehearsal.remove(training_data)
-            statistics = _with_cell_means(
+            statistics = _with_better_means(
                 statistics, training_data, clock, rest, verification, spec
             )
     prepared = Preparation(
@@ -182,7 +186,7 @@ def _prepare(
     return prepared, sizes
 
 
-def _with_cell_means(
+def _with_better_means(
     statistics: Statistics,
     data: xr.DataArray,
     clock: Clock,
@@ -190,23 +194,25 @@ def _with_cell_means(
     verification: Callable[[Statistics], Verification],
     spec: FieldSpec,
 ) -> Statistics:
-    """A mean for each cell instead of each variable, for the channels where it helps the guesses.
+    """A mean for each cell instead of each variable, or the reverse, where it helps the guesses.
 
     Judged at training cells that ``rest`` lacks, never at the withheld ones.
     """
-    variable, cell = (
-        verification(
+    kinds = ("variable", "cell")
+    errors = {
+        kind: verification(
             Statistics.fit(rest, clock, kind=kind, log=list(statistics.log))
         ).error_of_guesses(spec.periodic)
-        for kind in ("variable", "cell")
-    )
-    better = cell < variable
+        for kind in kinds
+    }
+    other = kinds[statistics.kind == "variable"]
+    better = errors[other] < errors[statistics.kind]
     if not better.any():
         return statistics
     named = [c.label for c, yes in zip(spec.channels, better, strict=True) if yes]
-    log.info("a mean for each cell helps: %s", ", ".join(named))
-    other = Statistics.fit(data, clock, kind="cell", log=list(statistics.log))
-    return statistics.replaced(other, better)
+    log.info("a mean for each %s helps: %s", other, ", ".join(named))
+    found = Statistics.fit(data, clock, kind=other, log=list(statistics.log))
+    return found if better.all() else statistics.replaced(found, better)
 
 
 def _train(
@@ -242,7 +248,8 @@ def _train(
             count = int(np.clip(GUESS_PASSES * packed.size // cells, 2, GUESS_BATCHES))
             samples = [next(source).to(sizes.device) for _ in range(count)]
             fields = spec.channels[: len(spec.channels) - spec.given]
-            _start(denoiser, samples, [c.label for c in fields])
+            labels = [c.label for c in fields]
+            _start(denoiser, samples, labels, sizes.window, packed.sizes["time"])
             ranks.spread(denoiser)
         watched = (
             None if method.check is None else SAMPLERS.create(method.check[0], **method.check[1])
@@ -286,9 +293,12 @@ def _rows(
     return open_log(options.log_to, 0 if saved is None else saved[1]["history"]["steps"])
 
 
-def _start(denoiser: Denoiser, batches: Sequence[Batch], labels: Sequence[str]) -> None:
+def _start(
+    denoiser: Denoiser, batches: Sequence[Batch], labels: Sequence[str], window: int, frames: int
+) -> None:
     """Tune the first guesses, and say what came out."""
-    mixture = denoiser.start_from([(b.x, b.context, b.counted) for b in batches])
+    judged = judged_frames([b.places for b in batches if b.places is not None], window, frames)
+    mixture = denoiser.start_from([(b.x, b.context, b.counted) for b in batches], judged)
     if denoiser.first is not None:
         for line in denoiser.first.describe(labels, mixture):
             log.info("%s", line)

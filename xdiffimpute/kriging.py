@@ -34,6 +34,7 @@ __all__ = ["FieldOf", "GaussianField", "krige"]
 
 STEPS = 40
 MOST_FACTORED = 2000  # observations; a factor takes as long then as the steps, or some times that
+LARGEST_TABLE = 64 * 2**20  # bytes of covariances that matrices are looked up in
 FLOOR = 1e-9  # noise without which a matrix might have no factor
 TINY = 1e-20
 LARGEST, PIECE, OVERLAP = 256, 128, 32
@@ -71,6 +72,10 @@ class GaussianField:
         variance = covariance.variance.clamp(min=0.0) * covariance.noise
         self.noise = variance.clamp(min=TINY).float().view(1, -1, 1, 1, 1)
         self._single = self.spectrum.matrices.to(torch.complex64)
+        cells = (2 * shape[0] - 1) * (2 * shape[1] - 1)
+        self._may_factor = 8 * cells * self.spectrum.matrices[:, 0, 0].numel() <= LARGEST_TABLE
+        if not self._may_factor:
+            self.spectrum = Spectrum(self._single, self.spectrum.size)
 
     @cached_property
     def _table(self) -> Tensor:
@@ -102,15 +107,18 @@ class GaussianField:
             On the whole torus; the first H x W cells are the field.
         """
         known = x * context
-        few = context.flatten(1).sum(dim=1) <= MOST_FACTORED
+        few = context.flatten(1).sum(dim=1) <= (MOST_FACTORED if self._may_factor else -1)
         if few.all():
-            return self._factored(known, context)
-        out = self._filtered(self._single, self._weights(known, context, steps))
-        if few.any():
-            out[few] = self._factored(known[few], context[few])
+            return self._by_factors(known, context)
+        many = self._weights(known[~few], context[~few], steps)
+        found = self._filtered(self._single, many)
+        if not few.any():
+            return found
+        out = found.new_empty(len(x), *found.shape[1:])
+        out[~few], out[few] = found, self._by_factors(known[few], context[few])
         return out
 
-    def _factored(self, y: Tensor, context: Tensor) -> Tensor:
+    def _by_factors(self, y: Tensor, context: Tensor) -> Tensor:
         """Expected values from a factor of the matrix of each window's observations."""
         groups, *_, joint = self.spectrum.matrices.shape
         grouped = context.reshape(len(y), groups, joint, *context.shape[-2:])

@@ -86,6 +86,7 @@ def matern_covariance(lags: FloatArray, pairs: FloatArray, model: Model) -> Floa
         np.arange(float(frames)), np.arange(-y, y + 1.0), np.arange(-x, x + 1.0), indexing="ij"
     )
     found = _fitted(CORRELATIONS[model.shape], model.smooth, data, weight, lag)
+    found[0, y, x] = 1.0  # with the errors of observation, as of pairs
     return np.asarray(between[:, :, None, None, None] * found)
 
 
@@ -124,4 +125,4 @@ def _fitted(
         start = np.array([-np.log(length), -np.log(length), 0.0, -np.log(2.0), 0.0, 0.0, 0.95])
         fits.append(least_squares(wrong, start, bounds=(floor, limit), x_scale="jac", max_nfev=60))
     best = min(fits, key=lambda fit: float(fit.cost))
-    return correlation(best.x)
+    return np.asarray(best.x[6] * correlation(best.x))

@@ -2,9 +2,7 @@
 
 The sums of the blocks are added, so one pass is enough and the order of blocks does not
 matter. The coefficients of a cell are shrunk to those of its neighbourhood, as if that had been
-seen some more times: the more often, the less the means of cells differ from their neighbourhoods
-beyond what chance would do (the moment estimate of DerSimonian and Laird (1986),
-doi:10.1016/0197-2456(86)90046-2).
+seen ``PRIOR_FRAMES`` more times, so a cell with few observations is safe.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from ._typing import BoolArray, FloatArray
 
 __all__ = ["constant_only", "normal_equations", "solve"]
 
-PRIOR_FRAMES = (8.0, 1e4)  # least and most
+PRIOR_FRAMES = 8.0
 NEIGHBOURHOOD = 4.0
 BLOCK_CELLS = 2**23
 AT_ONCE = 16  # chunks of a store; the sums of no more than these are held beside the total
@@ -139,33 +137,16 @@ def solve(sums: dict[str, FloatArray], kind: str) -> tuple[FloatArray, FloatArra
         prior = _regress(
             near[0] + weight, near[1] + np.einsum("ijchw,jchw->ichw", weight, pooled + 0 * xty)
         )
-        frames = _prior_frames(xtx, xty, yty, prior)[:, None, None]
-        ridge = frames * _identity(xtx) * _energy(xtx)
+        ridge = PRIOR_FRAMES * _identity(xtx) * _energy(xtx)
         coefficients = _regress(xtx + ridge, xty + np.einsum("ijchw,jchw->ichw", ridge, prior))
-    scale = np.sqrt(_variance(xtx, xty, yty, coefficients + np.zeros_like(xty)))
-    scale = np.where(scale > 1e-12, scale, 1.0)
-    return coefficients, scale[:, None, None]
-
-
-def _variance(xtx: FloatArray, xty: FloatArray, yty: FloatArray, full: FloatArray) -> FloatArray:
-    """Mean square of what coefficients (R, C, H, W) leave, shape (C,)."""
+    full = coefficients + np.zeros_like(xty)
     fitted = np.einsum("ichw,ijchw,jchw->chw", full, xtx, full)
     residual = yty - 2.0 * (full * xty).sum(axis=0) + fitted
-    total = residual.sum((-2, -1)) / np.maximum(xtx[0, 0].sum((-2, -1)), 1.0)
-    return np.asarray(np.maximum(total, 0.0))
-
-
-def _prior_frames(
-    xtx: FloatArray, xty: FloatArray, yty: FloatArray, prior: FloatArray
-) -> FloatArray:
-    """Variance in time over that of the cells' means about the prior, shape (C,)."""
-    count = xtx[0, 0]
-    off = xty[0] - np.einsum("jchw,jchw->chw", xtx[0], prior)
-    square = np.where(count > 0, off**2 / np.maximum(count, 1.0), 0.0).sum((-2, -1))
-    variance = _variance(xtx, xty, yty, prior)
-    between = (square - (count > 0).sum((-2, -1)) * variance) / np.maximum(count.sum((-2, -1)), 1.0)
-    frames = variance / np.maximum(between, variance / PRIOR_FRAMES[1] + 1e-30)
-    return np.asarray(np.clip(frames, *PRIOR_FRAMES))
+    count = xtx[0, 0].sum((-2, -1))
+    variance = residual.sum((-2, -1)) / np.maximum(count, 1.0)
+    scale = np.sqrt(np.maximum(variance, 0.0))
+    scale = np.where(scale > 1e-12, scale, 1.0)
+    return coefficients, scale[:, None, None]
 
 
 def _square(upper: FloatArray, r: int) -> FloatArray:

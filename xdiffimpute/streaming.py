@@ -40,6 +40,8 @@ class Batch:
         First row and column of each sample's tile within its surroundings.
     position : Position
         Of the stream, after this batch.
+    places : int Tensor, shape (B, 2), optional
+        Series and first frame of each sample.
     """
 
     x: Tensor
@@ -49,6 +51,7 @@ class Batch:
     offsets: list[tuple[int, int]] | None = None
     position: Position = Position()
     weights: Tensor | None = None
+    places: Tensor | None = None
 
     @property
     def counted(self) -> Tensor:
@@ -76,10 +79,11 @@ class Batch:
             part = slice(k, k + size)
             offsets = None if self.offsets is None else self.offsets[part]
             weights = None if self.weights is None else self.weights[part]
+            places = None if self.places is None else self.places[part]
             parts.append(
                 Batch(
                     self.x[part], self.context[part], self.query[part], self.features[part],
-                    offsets, self.position, weights,
+                    offsets, self.position, weights, places,
                 )
             )  # fmt: skip
         return parts
@@ -145,11 +149,15 @@ def batches(
         ]  # fmt: skip
         x, context, query, features, *weights = (
             torch.from_numpy(np.stack(arrays))
-            for arrays in zip(*(sample[1:] for sample in samples), strict=True)
+            for arrays in zip(*(sample[2:] for sample in samples), strict=True)
         )
         offsets = [sample[0] for sample in samples]
+        places = torch.tensor([sample[1] for sample in samples])
         step += 1
-        yield Batch(x, context, query, features, offsets, pool.position(step), *weights)
+        yield Batch(
+            x, context, query, features, offsets, pool.position(step),
+            weights[0] if weights else None, places,
+        )  # fmt: skip
 
 
 def _about_an_observation(
@@ -174,7 +182,7 @@ def _sample(
     propensity: Propensity | None,
     rng: np.random.Generator,
 ) -> tuple[Any, ...]:
-    """The offset of a sample, and its part of each array of a Batch."""
+    """The offset and the place of a sample, and its part of each array of a Batch."""
     weights = np.array([block.weight for block in pool.blocks])
     channels, h, w = pool.blocks[0].values.shape[1:]
     fields = channels - partition.given
@@ -207,6 +215,7 @@ def _sample(
     inner = (y + np.arange(tile[0]), (x + np.arange(tile[1])) % w)
     return (
         (above, left),
+        (pool.ranges[block.index][0], frames.start),
         np.where(observed, z, 0.0).astype(np.float32),
         context.astype(np.float32),
         query.astype(np.float32),

@@ -4,8 +4,8 @@ The covariance of pairs (:func:`xdiffimpute.covariance.pair_sums`) is damped at 
 to a model that is fitted to it (:mod:`xdiffimpute.matern`). Neither knows what a lag says about
 another one. Steps of expectation and maximisation do: gaps are filled with draws from the
 distribution given the data, and the covariance of what results is taken. Which model it is, how far
-lags are damped and shrunk, how much is noise and whether the steps help is decided by the errors at
-the query, the former of these on samples that the covariance was not made from.
+lags are damped and shrunk, how much is noise and how many of the steps help is decided by the
+errors at the query in frames that the covariance is not made from; then it is made again from all.
 
 References
 ----------
@@ -31,7 +31,7 @@ from .kriging import GaussianField, krige
 from .matern import MODELS, Model, matern_covariance
 from .space_time import first_cells
 
-__all__ = ["estimate_covariance"]
+__all__ = ["Estimates", "estimate_covariance", "judged_frames"]
 
 JUDGED_CELLS = 150_000
 FINAL, FINALISTS = 2, 2  # so many times the cells for so many of each kind
@@ -41,18 +41,29 @@ WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of tapers, over the reach
 NOISES = (1e-3, 1e-5, 1e-4, 1e-2, 5e-2, 0.2)  # the first one while models are compared
 ROUNDS, LOOK_EVERY = 12, 4
 PACE = 0.3
-LEARNED = 0.7  # of the samples; the others judge
-SHARE = 0.3  # of these, at least, when what is in both is left out
-EDGE = 8.0  # width of the taper that takes fitted models to zero
+STRETCH, THIRDS = 4, 3  # windows of a stretch of frames that judge; of how many it is one
+EDGE = 8.0  # of the taper of fitted models
 WIDER = 2.0  # taper of the likelier covariance
 
 Sample = tuple[Tensor, Tensor, Tensor]
 
 
+class Estimates(NamedTuple):
+    """A covariance made from the frames that do not judge it, and the same from all frames."""
+
+    apart: Covariance
+    whole: Covariance
+
+
 @torch.no_grad()
 def estimate_covariance(
-    samples: Sequence[Sample], reach: tuple[int, int], *, periodic: bool, seed: int = 0
-) -> Covariance:
+    samples: Sequence[Sample],
+    reach: tuple[int, int],
+    *,
+    periodic: bool,
+    judged: Sequence[Tensor] | None = None,
+    seed: int = 0,
+) -> Estimates:
     """The covariance whose conditional means are closest to the query.
 
     Parameters
@@ -63,12 +74,15 @@ def estimate_covariance(
         Largest lags in rows and columns.
     periodic : bool
         Whether the last axis wraps around.
+    judged : sequence of bool Tensor, shape (B, T), optional
+        Frames of the samples by which it is judged, as of :func:`judged_frames`; default: all,
+        which are also what it is made from.
     seed : int
         Of the draws.
 
     Returns
     -------
-    Covariance
+    Estimates
 
     Examples
     --------
@@ -76,47 +90,82 @@ def estimate_covariance(
     >>> x = torch.randn(64, 1, 1, 20, 20, generator=generator).cumsum(-1).cumsum(-2) / 20
     >>> x = x - x.mean(dim=(-2, -1), keepdim=True)
     >>> context = (torch.rand(x.shape, generator=generator) < 0.5).float()
-    >>> found = estimate_covariance([(x, context, 1 - context)], (8, 8), periodic=False)
+    >>> found = estimate_covariance([(x, context, 1 - context)], (8, 8), periodic=False).whole
     >>> guess = krige(x, context, partial(GaussianField, found), periodic=False)
     >>> error = (guess - x)[context == 0].square().mean()
     >>> bool(error < 0.05 * x.square().mean())
     True
     """
-    learned, others = _apart(samples)
+    learned, others = _apart(samples, judged)
     enough = min(JUDGED_CELLS, CELLS_A_SAMPLE * len(samples))
     few, more = first_cells(others, enough), first_cells(others, FINAL * enough)
 
     def error(covariance: Covariance, by: Sequence[Sample] = more) -> float:
         return _error(covariance, by, periodic)
 
-    part = _Pairs.of(learned, reach, periodic=periodic)
-    first = part.lags.new_tensor(NOISES[0])
-    fits = {model: part.fitted(model) for model in part.models}
+    pairs = _Pairs.of(learned, reach, periodic=periodic)
+    first = pairs.lags.new_tensor(NOISES[0])
+    fits = {model: pairs.fitted(model) for model in pairs.models}
     model = min(fits, key=lambda m: error(Covariance(fits[m], first), few))
-    damped = {width: part.damped(width) for width in WIDTHS}
+    damped = {width: pairs.damped(width) for width in WIDTHS}
     widths = sorted(WIDTHS, key=lambda w: error(Covariance(damped[w], first), few))[:FINALISTS]
     trials = {(w, s): damped[w].lerp(fits[model], s) for w in widths for s in SHRUNK}
+    trials[widths[0], 1.0] = fits[model]
     errors = {key: error(Covariance(lags, first)) for key, lags in trials.items()}
     width, share = min(errors, key=lambda key: errors[key])
-    chosen = trials[width, share]
-    noises = {n: error(Covariance(chosen, first.new_tensor(n))) for n in NOISES}
-    noise = first.new_tensor(min(noises, key=lambda n: noises[n]))
-    whole = _Pairs.of(samples, reach, periodic=periodic)
-    lags = whole.fitted(model) if share == 1.0 else whole.damped(width)
-    if 0.0 < share < 1.0:
-        lags = lags.lerp(whole.fitted(model), share)
-    best = trial = Covariance(lags, noise)
-    least = error(best)
-    damping = taper(reach, WIDER * width * max(reach), noise.device)
-    filled = [first_cells([sample], enough)[0] for sample in samples]
+    noises = {n: Covariance(trials[width, share], first.new_tensor(n)) for n in NOISES}
+    apart = min(noises.values(), key=error)
+    likelier = partial(
+        _likelier, damping=taper(reach, WIDER * width * max(reach), first.device),
+        periodic=periodic,
+    )  # fmt: skip
+    trial, least, rounds = apart, error(apart), 0
     generator = torch.Generator().manual_seed(seed)
-    for k in range(ROUNDS):
-        trial = _likelier(trial, filled[k % len(filled)], damping, generator, periodic)
+    for k, sample in enumerate(_in_turn(learned, enough)):
+        trial = likelier(trial, sample, generator=generator)
         if (k + 1) % LOOK_EVERY == 0:
             if (wrong := error(trial)) >= least:
                 break
-            best, least = trial, wrong
-    return best
+            apart, least, rounds = trial, wrong, k + 1
+    if judged is None:
+        return Estimates(apart, apart)
+    pairs = _Pairs.of(samples, reach, periodic=periodic)
+    lags = pairs.damped(width) if share < 1.0 else pairs.fitted(model)
+    if 0.0 < share < 1.0:
+        lags = lags.lerp(pairs.fitted(model), share)
+    whole = Covariance(lags, apart.noise)
+    for sample in _in_turn(samples, enough)[:rounds]:
+        whole = likelier(whole, sample, generator=generator)
+    return Estimates(apart, whole)
+
+
+def judged_frames(places: Sequence[Tensor], window: int, frames: int) -> list[Tensor]:
+    """Every third stretch of frames, a few windows long, in every third of many series.
+
+    Parameters
+    ----------
+    places : sequence of int Tensor, shape (B, 2)
+        Series and first frame of each sample.
+    window : int
+        Frames of a sample, T.
+    frames : int
+        Of the record.
+
+    Returns
+    -------
+    list of bool Tensor, shape (B, T)
+
+    Examples
+    --------
+    >>> judged_frames([torch.tensor([[0, 0], [1, 2]])], window=4, frames=9)[0].tolist()
+    [[False, False, False, False], [False, True, True, True]]
+    """
+    length = max(1, min(STRETCH * window, frames // THIRDS))
+    found = []
+    for series, first in (place.T for place in places):
+        at = first[:, None] + torch.arange(window, device=first.device)
+        found.append((series[:, None] + at // length) % THIRDS == THIRDS - 1)
+    return found
 
 
 class _Pairs(NamedTuple):
@@ -155,29 +204,28 @@ class _Pairs(NamedTuple):
         return taper(reach, width * max(reach), self.lags.device)
 
 
-def _apart(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """What covariances are made from, and what they are judged by; a single sample does both.
-
-    The same frame is not in both, unless there are so few that this would take most of them.
-    """
-    cut = min(max(1, round(LEARNED * len(samples))), len(samples) - 1)
-    if not cut:
+def _apart(
+    samples: Sequence[Sample], judged: Sequence[Tensor] | None
+) -> tuple[list[Sample], list[Sample]]:
+    """What a covariance is made from, and what judges it: no frame is known to both."""
+    if judged is None:
         return list(samples), list(samples)
-    learned, others = list(samples[:cut]), list(samples[cut:])
-    judged = torch.cat([_marks(sample).flatten() for sample in others])
-    alone = [~torch.isin(_marks(sample), judged).any(dim=1) for sample in learned]
-    if sum(int(own.sum()) for own in alone) < SHARE * sum(map(len, alone)):
-        return learned, others
-    parts = [tuple(t[own] for t in sample) for sample, own in zip(learned, alone, strict=True)]
-    return [(x, context, query) for x, context, query in parts if len(x)], others
+    learned, others = [], []
+    for (x, context, query), frames in zip(samples, judged, strict=True):
+        own = frames[:, None, :, None, None].to(x)
+        learned.append((x * (1 - own), context * (1 - own), query * (1 - own)))
+        asked = query * own
+        some = asked.flatten(1).any(dim=1)
+        if some.any():
+            others.append((x[some], context[some], asked[some]))
+    known = sum(float((context + query).sum()) for _, context, query in learned)
+    return (learned, others) if known and others else (list(samples), list(samples))
 
 
-def _marks(sample: Sample) -> Tensor:
-    """A number for each frame, the same where the same values are known; shape (B, T)."""
-    x, context, query = sample
-    known = (context + (query > 0)).clamp(max=1.0)
-    marks: Tensor = (x * known).double().square().sum(dim=(1, 3, 4))
-    return marks
+def _in_turn(samples: Sequence[Sample], cells: int) -> list[Sample]:
+    """A part of a sample for each round."""
+    parts = [first_cells([sample], cells)[0] for sample in samples]
+    return [parts[k % len(parts)] for k in range(ROUNDS)]
 
 
 def _error(covariance: Covariance, samples: Sequence[Sample], periodic: bool) -> float:
@@ -195,7 +243,7 @@ def _error(covariance: Covariance, samples: Sequence[Sample], periodic: bool) ->
 
 
 def _likelier(
-    covariance: Covariance, sample: Sample, damping: Tensor, generator: torch.Generator,
+    covariance: Covariance, sample: Sample, *, damping: Tensor, generator: torch.Generator,
     periodic: bool,
 ) -> Covariance:  # fmt: skip
     """A step towards the covariance of the sample with its gaps filled by draws.
