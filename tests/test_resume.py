@@ -84,7 +84,7 @@ def test_disk_full(run, quick, monkeypatch):
 
     def small_disk(**options):
         file = original(**options)
-        if next(count) >= 4:
+        if next(count) >= 5:
             write = file.write
 
             def half(data):
@@ -155,7 +155,7 @@ def test_signals_finish_the_step_and_save(number, kind, run, quick, monkeypatch)
     assert isinstance(said, kind)
     assert f"stopped by {number.name} after 3 steps" in str(said)
     assert f"saved in {str(run)!r}; go on by the same call with resume=True" in str(said)
-    assert steps_in(run) == [3]
+    assert steps_in(run) == [0, 3]
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
     assert_same(fit(make(), checkpoint=run, resume=True, **QUICK), quick)
 
@@ -202,9 +202,17 @@ def test_with_first_guesses_and_several_stops(summary, run, monkeypatch):
 
 def test_stopped_before_the_first_step(run, quick, monkeypatch):
     stop(monkeypatch, make(), 1, checkpoint=run, **QUICK)
-    assert [p.name for p in run.iterdir()] == ["prepared.safetensors"]
+    assert steps_in(run) == [0]
     monkeypatch.setattr("xdiffimpute.fitting._prepare", None)
     assert_same(fit(make(), checkpoint=run, resume=True, **QUICK), quick)
+
+
+def test_first_guesses_are_found_once(run, monkeypatch):
+    """They can take as long as many steps; the windows that they take are not seen again."""
+    whole = fit(make(), summary=False)
+    stop(monkeypatch, make(), 1, checkpoint=run, summary=False)
+    monkeypatch.setattr(Denoiser, "start_from", None)
+    assert_same(fit(make(), checkpoint=run, resume=True, summary=False), whole)
 
 
 def test_what_is_finished_is_not_trained_again(run, quick, monkeypatch):
@@ -250,7 +258,7 @@ def test_by_the_accessors(run, tmp_path):
     assert len((tmp_path / "run.csv").read_text().splitlines()) == 2
     dt = xr.DataTree.from_dict({"/": make(), "/fine/one": make(seed=1)})
     dt.impute.fit(**options)
-    assert steps_in(run) == steps_in(run / "fine" / "one") == [1]
+    assert steps_in(run) == steps_in(run / "fine" / "one") == [0, 1]
     with pytest.raises(ImputeError, match="log_to= is the log of one training"):
         dt.impute.fit(log_to="run.csv", **options)
 

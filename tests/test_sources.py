@@ -135,3 +135,13 @@ def test_grib(shared_data, tmp_path: Path) -> None:
     with open_store(str(out)) as filled, open_store(known) as truth:
         np.testing.assert_allclose(filled["t2m"], truth["t2m"], atol=1e-3)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["era5.grib", "out.nc"]
+
+
+def test_chunks_of_a_dimension_that_there_is_not(ds: xr.Dataset, tmp_path: Path) -> None:
+    ds.to_netcdf(tmp_path / "sst.nc")
+    ds.to_zarr(tmp_path / "sst.zarr", consolidated=False)
+    for name in ("sst.nc", "sst.zarr"):
+        with pytest.raises(DataError, match="chunks of 'tme': .*; did you mean 'time'"):
+            open_store(str(tmp_path / name), chunks={"tme": 4})
+        whole = {"time": ds.sizes["time"]}
+        assert open_store(str(tmp_path / name), chunks=whole).chunks["time"] == (whole["time"],)

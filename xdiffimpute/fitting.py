@@ -248,7 +248,8 @@ def _train(
             count = int(np.clip(GUESS_PASSES * packed.size // cells, 2, GUESS_BATCHES))
             samples = [next(source).to(sizes.device) for _ in range(count)]
             fields = spec.channels[: len(spec.channels) - spec.given]
-            labels = [c.label for c in fields]
+            labels, position = [c.label for c in fields], samples[-1].position
+            log.info("looking for the best first guesses, before the first step")
             _start(denoiser, samples, labels, sizes.window, packed.sizes["time"])
             ranks.spread(denoiser)
         watched = (
@@ -260,6 +261,7 @@ def _train(
                 denoiser, source, options.settings(), validate=validate, device=sizes.device,
                 seed=options.seed, progress=options.progress and ranks.first, saved=saved,
                 rows=rows, folder=None if resumption is None else resumption.folder, ranks=ranks,
+                position=position,
             )  # fmt: skip
     finally:
         source.close()  # type: ignore[attr-defined]

@@ -144,8 +144,16 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         if isinstance(one, dict) and isinstance(other, dict):
             found += [f"{key}: {line}" for line in differences(one, other)]
         else:
-            found.append(f"{key} was {one}, now {other}")
+            found.append(f"{key} was {_short(one, other)}, now {_short(other, one)}")
     return found
+
+
+def _short(said: Any, other: Any) -> Any:
+    """The name at the beginning, where the names differ already: the settings follow from it."""
+    if isinstance(said, str) and isinstance(other, str):
+        name, rest = said.partition(" ")[0], other.partition(" ")[0]
+        return said if name == rest else name
+    return said
 
 
 def sync(paths: Iterable[Path]) -> None:

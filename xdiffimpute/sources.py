@@ -11,6 +11,7 @@ import glob
 import importlib.util
 import warnings
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -91,8 +92,8 @@ def open_store(location: str, *, chunks: Chunks = None) -> xr.Dataset:
     Raises
     ------
     DataError
-        If there is nothing there, it cannot be read, the files do not fit together, or a package
-        for reading them is missing.
+        If there is nothing there, it cannot be read, the files do not fit together, a package
+        for reading them is missing, or chunks are of a dimension that there is not.
 
     Examples
     --------
@@ -101,6 +102,21 @@ def open_store(location: str, *, chunks: Chunks = None) -> xr.Dataset:
     ...     print(dict(ds.sizes))
     {'x': 2}
     """
+    ds = _opened(location, chunks)
+    if isinstance(chunks, Mapping):
+        unknown = [str(dim) for dim in chunks if dim not in ds.dims]
+        if unknown:
+            ds.close()
+            near = get_close_matches(unknown[0], map(str, ds.dims), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise DataError(
+                f"chunks of {', '.join(map(repr, unknown))}: {location!r} has the dimensions "
+                f"{', '.join(map(str, ds.dims))}{hint}"
+            )
+    return ds
+
+
+def _opened(location: str, chunks: Chunks) -> xr.Dataset:
     sources = sources_of(location)
     _load_proj_first()
     try:

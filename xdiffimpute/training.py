@@ -24,6 +24,7 @@ from .history import LIMIT, History
 from .interruption import Interruption
 from .parallel import ALONE, Ranks
 from .planning import has_bfloat16
+from .pool import Position
 from .progress import progress_bar
 from .state import Average, TrainingState
 from .streaming import Batch
@@ -95,6 +96,7 @@ def train(
     saved: Content | None = None,
     rows: TrainingLog | None = None,
     ranks: Ranks = ALONE,
+    position: Position | None = None,
 ) -> tuple[Denoiser, History]:
     """Train, and return the averaged network of the best check.
 
@@ -119,6 +121,8 @@ def train(
     rows : TrainingLog, optional
     ranks : Ranks
         The processes that train together; ``source`` gives this one's share of each batch.
+    position : Position, optional
+        Of ``source`` before the first step.
 
     Returns
     -------
@@ -140,12 +144,16 @@ def train(
     state = TrainingState(denoiser, average, optimiser, seed=seed, device=device)
     if saved is not None:
         state.restore(*saved)
+    elif position is not None:
+        state.position = position
     if ranks.rank:
         state.part(ranks.rank)
     loop = _Loop(state, source, settings, validate, folder, rows, ranks)
     if saved is None and validate is not None:
         state.best = loop.judge()
         state.history.validation.append((0, state.best))
+    if saved is None and folder is not None and ranks.first:
+        folder.save(0, *state.to_arrays())
     loop.run(progress=progress)
     average.model.load_state_dict(state.kept)
     return average.model, state.history
