@@ -105,5 +105,5 @@ if __name__ == "__main__":
     if moment == "mid-fit":
         Denoiser.loss = at_loss(4, kill)
     else:
-        kill_while_writing(4)
+        kill_while_writing(5)
     fit(make(), checkpoint=folder, **QUICK)
