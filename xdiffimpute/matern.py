@@ -50,7 +50,9 @@ SCALES = (1e-3, 1e3)
 LEAST_STEP = 0.02  # of the variogram
 
 
-def matern_covariance(lags: FloatArray, pairs: FloatArray, model: Model) -> FloatArray:
+def matern_covariance(
+    lags: FloatArray, pairs: FloatArray, model: Model
+) -> tuple[FloatArray, float]:
     """The fit of a model.
 
     Parameters
@@ -63,15 +65,19 @@ def matern_covariance(lags: FloatArray, pairs: FloatArray, model: Model) -> Floa
 
     Returns
     -------
-    float array, shape (C, C, T, 2 Y + 1, 2 X + 1)
+    fit : float array, shape (C, C, T, 2 Y + 1, 2 X + 1)
+        With the variances of the pairs.
+    share : float
+        How much of these is the field's; the rest are errors of observation, which lag zero alone
+        has.
 
     Examples
     --------
     >>> lag = np.arange(-6.0, 7.0)
     >>> lags = np.exp(-abs(lag) / 3.0).reshape(1, 1, 1, 1, 13)
-    >>> fit = matern_covariance(lags, np.ones_like(lags), MODELS[0])
-    >>> MODELS[0].shape, float(abs(fit - lags).max()) < 1e-3
-    ('exponential', True)
+    >>> fit, share = matern_covariance(lags, np.ones_like(lags), MODELS[0])
+    >>> MODELS[0].shape, round(share, 2), float(abs(fit - lags).max()) < 1e-3
+    ('exponential', 1.0, True)
     """
     channels, frames = len(lags), lags.shape[2]
     y, x = lags.shape[-2] // 2, lags.shape[-1] // 2
@@ -85,9 +91,8 @@ def matern_covariance(lags: FloatArray, pairs: FloatArray, model: Model) -> Floa
     lag = np.meshgrid(
         np.arange(float(frames)), np.arange(-y, y + 1.0), np.arange(-x, x + 1.0), indexing="ij"
     )
-    found = _fitted(CORRELATIONS[model.shape], model.smooth, data, weight, lag)
-    found[0, y, x] = 1.0  # with the errors of observation, as of pairs
-    return np.asarray(between[:, :, None, None, None] * found)
+    found, share = _fitted(CORRELATIONS[model.shape], model.smooth, data, weight, lag)
+    return np.asarray(between[:, :, None, None, None] * found), share
 
 
 def _covariances(found: FloatArray) -> FloatArray:
@@ -99,8 +104,8 @@ def _covariances(found: FloatArray) -> FloatArray:
 def _fitted(
     shape: Callable[[FloatArray], FloatArray], smooth: bool, data: FloatArray, weight: FloatArray,
     lag: Sequence[FloatArray],
-) -> FloatArray:  # fmt: skip
-    """The correlation at all lags, shape (T, 2 Y + 1, 2 X + 1)."""
+) -> tuple[FloatArray, float]:  # fmt: skip
+    """The correlation at all lags, shape (T, 2 Y + 1, 2 X + 1), and the field's share."""
     moving = len(data) > 1
     away = (lag[0] != 0) | (lag[1] != 0) | (lag[2] != 0)
 
@@ -125,4 +130,4 @@ def _fitted(
         start = np.array([-np.log(length), -np.log(length), 0.0, -np.log(2.0), 0.0, 0.0, 0.95])
         fits.append(least_squares(wrong, start, bounds=(floor, limit), x_scale="jac", max_nfev=60))
     best = min(fits, key=lambda fit: float(fit.cost))
-    return np.asarray(best.x[6] * correlation(best.x))
+    return correlation(best.x), float(best.x[6])

@@ -107,10 +107,13 @@ def estimate_covariance(
     first = pairs.lags.new_tensor(NOISES[0])
     fits = {model: pairs.fitted(model) for model in pairs.models}
     model = min(fits, key=lambda m: error(Covariance(fits[m], first), few))
+    noisy = pairs.fitted(model, noisy=True)
+    with_errors = error(Covariance(noisy, first), few) < error(Covariance(fits[model], first), few)
+    fit = noisy if with_errors else fits[model]
     damped = {width: pairs.damped(width) for width in WIDTHS}
     widths = sorted(WIDTHS, key=lambda w: error(Covariance(damped[w], first), few))[:FINALISTS]
-    trials = {(w, s): damped[w].lerp(fits[model], s) for w in widths for s in SHRUNK}
-    trials[widths[0], 1.0] = fits[model]
+    trials = {(w, s): damped[w].lerp(fit, s) for w in widths for s in SHRUNK}
+    trials[widths[0], 1.0] = fit
     errors = {key: error(Covariance(lags, first)) for key, lags in trials.items()}
     width, share = min(errors, key=lambda key: errors[key])
     noises = {n: Covariance(trials[width, share], first.new_tensor(n)) for n in NOISES}
@@ -130,9 +133,9 @@ def estimate_covariance(
     if judged is None:
         return Estimates(apart, apart)
     pairs = _Pairs.of(samples, reach, periodic=periodic)
-    lags = pairs.damped(width) if share < 1.0 else pairs.fitted(model)
+    lags = pairs.damped(width) if share < 1.0 else pairs.fitted(model, noisy=with_errors)
     if 0.0 < share < 1.0:
-        lags = lags.lerp(pairs.fitted(model), share)
+        lags = lags.lerp(pairs.fitted(model, noisy=with_errors), share)
     whole = Covariance(lags, apart.noise)
     for sample in _in_turn(samples, enough)[:rounds]:
         whole = likelier(whole, sample, generator=generator)
@@ -194,10 +197,16 @@ class _Pairs(NamedTuple):
         """With a taper, whose width is over the reach."""
         return self.lags * self._taper(width)
 
-    def fitted(self, model: Model) -> Tensor:
-        """The model instead."""
-        fit = matern_covariance(self.lags.cpu().numpy(), self.pairs.cpu().numpy(), model)
-        return torch.from_numpy(fit).to(self.lags) * self._taper(EDGE)
+    def fitted(self, model: Model, *, noisy: bool = False) -> Tensor:
+        """The model instead, with the errors of observation that it has found or without any."""
+        fit, share = matern_covariance(self.lags.cpu().numpy(), self.pairs.cpu().numpy(), model)
+        lags = torch.from_numpy(fit).to(self.lags) * self._taper(EDGE)
+        if noisy:
+            y, x = lags.shape[-2] // 2, lags.shape[-1] // 2
+            whole = lags[:, :, 0, y, x].clone()
+            lags = share * lags
+            lags[:, :, 0, y, x] = whole
+        return lags
 
     def _taper(self, width: float) -> Tensor:
         reach = self.lags.shape[-2] // 2, self.lags.shape[-1] // 2
