@@ -263,6 +263,19 @@ def test_by_the_accessors(run, tmp_path):
         dt.impute.fit(log_to="run.csv", **options)
 
 
+def test_a_finished_training_takes_more_steps(run, quick, caplog):
+    """And its log says that the result is not that of one run."""
+    first = fit(make(), checkpoint=run, **QUICK)
+    more = fit(make(), checkpoint=run, resume=True, **QUICK | {"steps": STEPS + 4})
+    assert f"steps={STEPS} (now {STEPS + 4})" in caplog.text
+    assert (first.fitted.history.steps, more.fitted.history.steps) == (STEPS, STEPS + 4)
+    assert more.fitted.history.stopped == quick.fitted.history.stopped
+    losses = [step for step, _ in more.fitted.history.loss]
+    assert losses == sorted(losses) and max(losses) == STEPS + 4
+    again = fit(make(), checkpoint=run, resume=True, **QUICK | {"steps": STEPS + 4})
+    assert_same(again, more)
+
+
 # What is refused
 
 
@@ -276,7 +289,6 @@ def begun(run, monkeypatch):
     "options, said",
     [
         ({"seed": 1}, r"was begun with seed=0 \(now 1\); give the same again, or start afresh"),
-        ({"steps": 7}, r"steps=6 \(now 7\)"),
         ({"partition": "pixel", "log": ["sst"]}, r"partition='auto' \(now 'pixel'\), log=\[\]"),
         ({"method": "standard"}, r"method='paper' \(now 'standard'\)"),
     ],

@@ -23,6 +23,7 @@ __all__ = ["Resumption"]
 
 log = logging.getLogger("xdiffimpute")
 
+LIMITS = ("steps", "max_time")  # may be others when a training goes on
 PARTS = ("variables", "axes", "channels", "series_dims", "grid", "levels")
 
 
@@ -81,9 +82,15 @@ class Resumption:
     def _compare_options(self) -> None:
         before, now = self._config["options"], self.options.to_dict()
         other = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-        if other:
-            said = ", ".join(f"{n}={before.get(n)!r} (now {now.get(n)!r})" for n in other)
-            self._refuse(f"was begun with {said}", "give the same again")
+        said = {n: f"{n}={before.get(n)!r} (now {now.get(n)!r})" for n in other}
+        refused = [text for name, text in said.items() if name not in LIMITS]
+        if refused:
+            self._refuse(f"was begun with {', '.join(refused)}", "give the same again")
+        if said:
+            log.warning(
+                "the training was begun with %s: its learning rate follows the new limit, so the "
+                "result differs from that of one run", ", ".join(said.values()),
+            )  # fmt: skip
 
     def _refuse(self, why: str, remedy: str) -> None:
         raise CheckpointError(

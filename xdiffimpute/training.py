@@ -178,6 +178,8 @@ class _Loop:
         self.telemetry = Telemetry(state.history, state.device)
         self.began = time.monotonic() - state.history.seconds
         self.done = self._progress() if state.history.steps else 0.0
+        if state.history.stopped and self.done < 1.0:
+            self._go_on()
 
     def run(self, *, progress: bool) -> None:
         total = self.settings.steps if self.settings.seconds is None else None
@@ -200,6 +202,12 @@ class _Loop:
                         "skewed variable"
                     )
                 self._save(interruption)
+
+    def _go_on(self) -> None:
+        """After a training that had ended, with a limit that was raised since."""
+        self.history.stopped = ""
+        self.state.check = int(self.done * self.settings.checks) + 1
+        self.state.best_at = self.done
 
     def _step(self) -> None:
         state, history, settings = self.state, self.history, self.settings

@@ -68,7 +68,14 @@ def _state(cases: Sequence[Case], results: Mapping[str, Results], minutes: float
     done = [name for name, found in results.items() if OURS in found]
     figures = [f for c in cases for f in figures_of(c, results[c.name]).values()]
     met = [f.met for f in figures if f.met is not None]
-    text = f"Training: {minutes:g} minutes for each network. "
+    text = f"Training: {minutes:g} minute{'s' * (minutes != 1)} for each network"
+    ours = [r for found in results.values() for r in found.get(OURS, {}).values() if "seconds" in r]
+    if ours:
+        threads = sorted({r["threads"] for r in ours})
+        before = np.median([r["seconds"]["fit"] - r["seconds"]["training"] for r in ours])
+        text += f", on {' or '.join(map(str, threads))} thread{'s' * (threads != [1])}; what comes "
+        text += f"before it (climatology, partition, first guesses) takes {before:.0f} s more"
+    text += ". "
     text += f"Cases with results: {len(done)} of {len(cases)}."
     return text + (f" Targets met: {sum(met)} of {len(met)} that have a figure." if met else "")
 
