@@ -161,7 +161,8 @@ def _prepare(
     doubtful = statistics.kind == "variable" or (
         statistics.kind == "cell" and training_data.chunks is None  # else two more passes
     )
-    if options.statistics == "auto" and doubtful and len(clock.days) > 2:
+    several = packed.sizes["series"] * packed.sizes["time"] > 2
+    if options.statistics == "auto" and doubtful and several:
         rehearsal = withhold(
             training_data, clock, found, window=sizes.window, seed=options.seed + REHEARSAL
         )
