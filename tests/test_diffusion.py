@@ -491,3 +491,17 @@ def test_a_sampler_is_chosen_on_some_windows_after_a_short_training(monkeypatch)
     monkeypatch.setattr(Verification, "judge", counted)
     DiffusionImputer(steps=2, window=2, progress=False, summary=False).fit(make(frames=200))
     assert [most for most, _ in asked[-2:]] == [8, 8] and asked[-1][1] > 8
+
+
+@pytest.mark.parametrize(("differ", "expected"), [(0.0, "variable"), (2.0, "cell")])
+def test_means_of_cells_only_where_they_help(differ: float, expected: str) -> None:
+    """Of many samples without time: the noise of the means is what no guess can remove."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:12, 0:12]
+    phase = rng.uniform(0, 6, size=(80, 2, 1, 1))
+    values = np.sin(y / 4 + phase[:, 0]) + np.cos(x / 4 + phase[:, 1])
+    values = values + differ * rng.standard_normal((12, 12))
+    seen = rng.random(values.shape) < 0.5
+    ds = xr.Dataset({"a": (("sample", "y", "x"), np.where(seen, values, np.nan))})
+    imputer = ds.impute.fit(steps=1, progress=False)
+    assert imputer.fitted.statistics.kind == expected
