@@ -57,7 +57,7 @@ def draw(cases: Sequence[Case], results: Mapping[str, Results], path: Path) -> b
             textcoords="offset points", va="center", fontsize=9, weight="bold", color=INK,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
         )  # fmt: skip
-    _dress(ax, shown, places, at)
+    _dress(ax, shown, places, at, paper=any(PAPER in results[case.name] for case in shown))
     figure.savefig(path, dpi=150, facecolor="white")
     return True
 
@@ -93,7 +93,9 @@ def _limit(results: Results, best: str | None) -> float | None:
     )
 
 
-def _dress(ax, shown: Sequence[Case], places: Mapping[str, float], depth: float) -> None:
+def _dress(
+    ax, shown: Sequence[Case], places: Mapping[str, float], depth: float, *, paper: bool
+) -> None:
     ax.axvline(1.0, color=INK, lw=0.8, zorder=1)
     ax.set(xscale="log", xlim=(0.1, MOST * 1.06), ylim=(depth - GAP, -1.0))
     low = min([x for line in ax.lines for x in np.atleast_1d(line.get_xdata())], default=0.5)
@@ -107,7 +109,7 @@ def _dress(ax, shown: Sequence[Case], places: Mapping[str, float], depth: float)
     ax.grid(axis="x", color="#e6e6e6", lw=0.6, zorder=0)
     ax.spines[:].set_visible(False)
     ax.set_xlabel("RMSE at hidden cells over that of the best baseline", fontsize=9, color=INK)
-    keys = [("o", BLUE, "xdiffimpute"), ("D", ORANGE, "the paper's preset"),
+    keys = [("o", BLUE, "xdiffimpute"), *([("D", ORANGE, "the paper's preset")] if paper else []),
             ("|", FAINT, "a baseline"), ("*", GREEN, "exact answer")]  # fmt: skip
     handles = [
         ax.plot([], [], marker, color=colour, ms=7, ls="", label=label)[0]
