@@ -61,7 +61,7 @@ def matern_covariance(
         Covariances by lag, as of :class:`~xdiffimpute.covariance.Covariance`, and the number of
         pairs that each rests on.
     model : Model
-        One of :data:`MODELS`.
+        One of ``MODELS``.
 
     Returns
     -------
