@@ -38,7 +38,13 @@ CORRELATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
 
 
 class Model(NamedTuple):
-    """A correlation, and whether it is as smooth in time as in space."""
+    """A correlation, and whether it is as smooth in time as in space.
+
+    Examples
+    --------
+    >>> MODELS[3]
+    Model(shape='matern32', smooth=False)
+    """
 
     shape: str
     smooth: bool

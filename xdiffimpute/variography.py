@@ -49,7 +49,14 @@ Sample = tuple[Tensor, Tensor, Tensor]
 
 
 class Estimates(NamedTuple):
-    """A covariance made from the frames that do not judge it, and the same from all frames."""
+    """A covariance made from the frames that do not judge it, and the same from all frames.
+
+    Examples
+    --------
+    >>> one = Covariance(torch.ones(1, 1, 1, 1, 1), torch.tensor(0.1))
+    >>> Estimates(one, one).whole.reach
+    (0, 0)
+    """
 
     apart: Covariance
     whole: Covariance
