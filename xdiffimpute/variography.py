@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from .covariance import Covariance, from_torus, pair_sums, taper
-from .kriging import GaussianField, krige
+from .kriging import MOST_FACTORED, GaussianField, krige
 from .matern import MODELS, Model, matern_covariance
 from .space_time import first_cells
 
@@ -36,6 +36,7 @@ __all__ = ["Estimates", "estimate_covariance", "judged_frames"]
 JUDGED_CELLS = 150_000
 FINAL, FINALISTS = 2, 2  # so many times the cells for so many of each kind
 SHRUNK = (0.0, 0.3, 0.6, 1.0)  # towards the fitted model
+WORK = 3e10  # cubes of the numbers of observations that are factored
 CELLS_A_SAMPLE = 4_000  # of samples so few that their windows overlap: a small dataset
 WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of tapers, over the reach
 NOISES = (1e-3, 1e-5, 1e-4, 1e-2, 5e-2, 0.2)  # the first one while models are compared
@@ -105,7 +106,7 @@ def estimate_covariance(
     """
     learned, others = _apart(samples, judged)
     enough = min(JUDGED_CELLS, CELLS_A_SAMPLE * len(samples))
-    few, more = first_cells(others, enough), first_cells(others, FINAL * enough)
+    few, more = (_affordable(first_cells(others, k * enough), k * WORK) for k in (1, FINAL))
 
     def error(covariance: Covariance, by: Sequence[Sample] = more) -> float:
         return _error(covariance, by, periodic)
@@ -242,6 +243,20 @@ def _in_turn(samples: Sequence[Sample], cells: int) -> list[Sample]:
     """A part of a sample for each round."""
     parts = [first_cells([sample], cells)[0] for sample in samples]
     return [parts[k % len(parts)] for k in range(ROUNDS)]
+
+
+def _affordable(samples: Sequence[Sample], work: float) -> list[Sample]:
+    """As many of the windows as can be kriged with so much work on factors, one at least."""
+    kept: list[Sample] = []
+    for x, context, query in samples:
+        count = context.flatten(1).sum(dim=1)
+        cost = torch.where(count <= MOST_FACTORED, count**3, 0.0 * count).double().cumsum(0)
+        fits = max(int((cost <= work).sum()), 0 if kept else 1)
+        if not fits:
+            break
+        kept.append((x[:fits], context[:fits], query[:fits]))
+        work -= float(cost[fits - 1])
+    return kept
 
 
 def _error(covariance: Covariance, samples: Sequence[Sample], periodic: bool) -> float:
