@@ -37,7 +37,7 @@ def water() -> tuple[xr.Dataset, xr.Dataset]:
 
 @pytest.fixture(scope="module")
 def imputer(water: tuple[xr.Dataset, xr.Dataset]) -> xdi.DiffusionImputer:
-    return water[1].impute.fit(steps=30, window=6, progress=False, seed=0)
+    return water[1].impute.fit(steps=30, window=6, batch=6, progress=False, seed=0)
 
 
 def test_every_law_is_obeyed_by_what_obeys_it() -> None:
