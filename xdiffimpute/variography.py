@@ -106,7 +106,8 @@ def estimate_covariance(
     """
     learned, others = _apart(samples, judged)
     enough = min(JUDGED_CELLS, CELLS_A_SAMPLE * len(samples))
-    few, more = (_affordable(first_cells(others, k * enough), k * WORK) for k in (1, FINAL))
+    work = WORK * enough / JUDGED_CELLS
+    few, more = (_affordable(first_cells(others, k * enough), k * work) for k in (1, FINAL))
 
     def error(covariance: Covariance, by: Sequence[Sample] = more) -> float:
         return _error(covariance, by, periodic)
