@@ -47,6 +47,25 @@ def imputer() -> DiffusionImputer:
     return quick.fit(make())
 
 
+@pytest.fixture
+def several_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[xr.Dataset, Path]:
+    """A store that is filled in several regions, and where to."""
+    monkeypatch.setattr("xdiffimpute.regions.REGION_BYTES", 4 * 80 * 9)
+    monkeypatch.setattr("xdiffimpute.reconstruction.SEGMENT_FRAMES", 4)
+    make().chunk(time=4).to_zarr(tmp_path / "in.zarr", consolidated=False)
+    ds = xr.open_zarr(tmp_path / "in.zarr", consolidated=False)
+    return ds, tmp_path / "out.zarr"
+
+
+def assert_as_in_memory(out: Path, imputer: DiffusionImputer) -> None:
+    found, expected = (
+        xr.load_dataset(out, engine="zarr"),
+        imputer.fill(make(), sampler="single_pass"),
+    )
+    for name in expected.data_vars:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5)
+
+
 def filler_of(imputer: DiffusionImputer, sampler: str = "single_pass") -> Filler:
     name, run = imputer._sampler(sampler, None)
     return imputer._filler(make(), imputer.fitted.spec, name, run, 0)
@@ -103,17 +122,12 @@ def test_shared_on_a_cluster_a_graph_does_not_carry_it() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("dying", [1, 2])
 def test_workers_that_die_in_mid_fill(
-    imputer: DiffusionImputer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dying: int
+    imputer: DiffusionImputer, several_regions: tuple[xr.Dataset, Path], dying: int
 ) -> None:
     """Killed after the first region; with both of them goes all that the cluster held."""
     from distributed import Client, LocalCluster
 
-    monkeypatch.setattr("xdiffimpute.regions.REGION_BYTES", 4 * 80 * 9)
-    monkeypatch.setattr("xdiffimpute.reconstruction.SEGMENT_FRAMES", 4)
-    make().chunk(time=4).to_zarr(tmp_path / "in.zarr", consolidated=False)
-    ds = xr.open_zarr(tmp_path / "in.zarr", consolidated=False)
-    expected = imputer.fill(make(), sampler="single_pass")
-    out = tmp_path / "out.zarr"
+    ds, out = several_regions
     killed = []
     with LocalCluster(**CLUSTER, silence_logs=50) as cluster, Client(cluster) as client:
         victims = list(client.run(os.getpid).values())
@@ -130,24 +144,17 @@ def test_workers_that_die_in_mid_fill(
         ds.impute.fill_to(out, imputer, sampler="single_pass", progress=False)
         killer.join()
     assert len(killed) == dying
-    found = xr.load_dataset(out, engine="zarr")
-    for name in expected.data_vars:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5)
+    assert_as_in_memory(out, imputer)
 
 
 @pytest.mark.slow
 def test_an_adaptive_cluster_that_begins_with_no_worker_and_loses_all(
-    imputer: DiffusionImputer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    imputer: DiffusionImputer, several_regions: tuple[xr.Dataset, Path]
 ) -> None:
     """Workers come when there is work; all retire in mid-fill, and with them the network."""
     from distributed import Client, LocalCluster
 
-    monkeypatch.setattr("xdiffimpute.regions.REGION_BYTES", 4 * 80 * 9)
-    monkeypatch.setattr("xdiffimpute.reconstruction.SEGMENT_FRAMES", 4)
-    make().chunk(time=4).to_zarr(tmp_path / "in.zarr", consolidated=False)
-    ds = xr.open_zarr(tmp_path / "in.zarr", consolidated=False)
-    expected = imputer.fill(make(), sampler="single_pass")
-    out = tmp_path / "out.zarr"
+    ds, out = several_regions
     quick = {"interval": "50ms", "wait_count": 1}
     empty = CLUSTER | {"n_workers": 0}
     before_and_after: list[set[str]] = []
@@ -176,6 +183,4 @@ def test_an_adaptive_cluster_that_begins_with_no_worker_and_loses_all(
         scaler.join(timeout=60)
     first, second = before_and_after
     assert first and second and not first & second
-    found = xr.load_dataset(out, engine="zarr")
-    for name in expected.data_vars:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5)
+    assert_as_in_memory(out, imputer)

@@ -159,8 +159,8 @@ def spectrum(
     -------
     Spectrum
         What is negative of the estimate is set to zero, and the rest scaled so that the variance
-        stays the same. All channels and frames are one group,
-        or, if these are too many, the frames of each channel.
+        stays the same. All channels and frames are one group, or, if these are too many, the
+        frames of each channel.
     """
     lags = covariance.lags.double()
     reach = covariance.reach

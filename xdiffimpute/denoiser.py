@@ -240,10 +240,9 @@ class Denoiser(nn.Module):
         if self.target == "noise":
             alpha, sigma = self._levels(t)
             mean = (x_t - sigma * mean) / alpha
-        shift = 2.0 * self.unit.log()[:, None, None, None]
         low, high = _LOG_VARIANCE
-        log_variance = torch.maximum(log_variance + shift, low + shift).clamp(max=high)
-        return Prediction(mean, log_variance.exp())
+        shift = 2.0 * self.unit.log()[:, None, None, None]
+        return Prediction(mean, (log_variance.clamp(min=low) + shift).clamp(max=high).exp())
 
     def noisy(self, x: Tensor, t: Tensor, generator: torch.Generator | None) -> Tensor:
         """Sample x_t given x_0 (Eq. 9): alpha_t x + sigma_t eps."""
@@ -282,7 +281,7 @@ class Denoiser(nn.Module):
         whole = None if self.first is None else self.first.tune(samples, judged)
         asked = samples[:MIXED]
         if judged is not None:
-            own = [frames[:, None, :, None, None] for frames in judged]
+            own = [frames[:, None, :, None, None].to(self.prior) for frames in judged]
             alone = [(x, c, q * f) for (x, c, q), f in zip(asked, own, strict=False)]
             asked = alone if any(bool(q.any()) for *_, q in alone) else asked
         weights, error = best_mixture(asked, self.guess)

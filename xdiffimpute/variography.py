@@ -12,8 +12,8 @@ References
 Dempster, Laird and Rubin, Journal of the Royal Statistical Society B (1977),
 doi:10.1111/j.2517-6161.1977.tb01600.x; Delyon, Lavielle and Moulines, Annals of Statistics (1999),
 doi:10.1214/aos/1018031103, on steps with draws; Stroud, Stein and Lysen, Journal of Computational
-and Graphical Statistics (2017), doi:10.1080/10618600.2016.1152970, on
-gappy grids; Ledoit and Wolf, Journal of Multivariate Analysis (2004),
+and Graphical Statistics (2017), doi:10.1080/10618600.2016.1152970, on gappy grids; Ledoit
+and Wolf, Journal of Multivariate Analysis (2004),
 doi:10.1016/S0047-259X(03)00096-4, on shrinking.
 """
 
@@ -35,7 +35,7 @@ __all__ = ["Estimates", "estimate_covariance", "judged_frames"]
 
 JUDGED_CELLS = 150_000
 FINAL, FINALISTS = 2, 2  # so many times the cells for so many of each kind
-SHRUNK = (0.0, 0.3, 0.6, 1.0)  # towards the fitted model
+SHRUNK = (0.0, 0.3, 0.6)  # towards the fitted model, which is tried by itself too
 WORK = 3e10  # cubes of the numbers of observations that are factored
 CELLS_A_SAMPLE = 4_000  # of samples so few that their windows overlap: a small dataset
 WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of tapers, over the reach
@@ -125,26 +125,27 @@ def estimate_covariance(
     trials[widths[0], 1.0] = fit
     errors = {key: error(Covariance(lags, first)) for key, lags in trials.items()}
     width, share = min(errors, key=lambda key: errors[key])
-    noises = {n: Covariance(trials[width, share], first.new_tensor(n)) for n in NOISES}
-    apart = min(noises.values(), key=error)
+    noises = [Covariance(trials[width, share], first.new_tensor(n)) for n in NOISES[1:]]
+    wrong = {errors[width, share]: Covariance(trials[width, share], first)}
+    wrong |= {error(trial): trial for trial in noises}
+    least = min(wrong)
+    apart = trial = wrong[least]
     likelier = partial(
         _likelier, damping=taper(reach, WIDER * width * max(reach), first.device),
         periodic=periodic,
     )  # fmt: skip
-    trial, least, rounds = apart, error(apart), 0
+    rounds = 0
     generator = torch.Generator().manual_seed(seed)
     for k, sample in enumerate(_in_turn(learned, enough)):
         trial = likelier(trial, sample, generator=generator)
         if (k + 1) % LOOK_EVERY == 0:
-            if (wrong := error(trial)) >= least:
+            if (now := error(trial)) >= least:
                 break
-            apart, least, rounds = trial, wrong, k + 1
+            apart, least, rounds = trial, now, k + 1
     if judged is None:
         return Estimates(apart, apart)
     pairs = _Pairs.of(samples, reach, periodic=periodic)
-    lags = pairs.damped(width) if share < 1.0 else pairs.fitted(model, noisy=with_errors)
-    if 0.0 < share < 1.0:
-        lags = lags.lerp(pairs.fitted(model, noisy=with_errors), share)
+    lags = pairs.damped(width).lerp(pairs.fitted(model, noisy=with_errors), share)
     whole = Covariance(lags, apart.noise)
     for sample in _in_turn(samples, enough)[:rounds]:
         whole = likelier(whole, sample, generator=generator)
@@ -257,6 +258,8 @@ def _affordable(samples: Sequence[Sample], work: float) -> list[Sample]:
             break
         kept.append((x[:fits], context[:fits], query[:fits]))
         work -= float(cost[fits - 1])
+        if fits < len(x):
+            break
     return kept
 
 
