@@ -32,7 +32,7 @@ def best_mixture(
     weights : float array, shape (1 + G, C)
         Of climatology (zero anomaly) and of each guess; at least zero, one in sum.
     error : float array, shape (C,)
-        Mean square error of the mixture; one where there is no query.
+        Mean square error of the mixture; one where nothing is asked or all guesses are zero.
     """
     gram: FloatArray | float = 0.0
     right: FloatArray | float = 0.0
