@@ -156,6 +156,16 @@ def test_a_correction_is_in_units_of_the_error_of_the_guesses():
     torch.testing.assert_close(1e4 * found[0.01].variance, found[1.0].variance)
 
 
+def test_values_up_to_delta_count_as_clean():
+    x, context, *_ = batch(shape=(1, 2, 12, 12))
+    denoiser = Denoiser(1, 2, reach=(2, 4, 4))
+    times = torch.tensor([DELTA, DELTA, 0.5, 1.0])
+    alone, found = denoiser.guess(x, context), denoiser.guess(x, context, times)
+    torch.testing.assert_close(found[:2], alone[:2])
+    sizes = found[:, 2].square().mean(dim=(1, 2, 3, 4))
+    assert sizes[3] < sizes[2] < 0.5 * float(alone[:, 2].square().mean())
+
+
 def test_surroundings_reach_the_guesses_and_not_the_answer_size():
     x, context, query, _ = batch(shape=(1, 2, 12, 12))
     features = torch.zeros(4, 2, 2, 6, 6)

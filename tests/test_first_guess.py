@@ -88,3 +88,14 @@ def test_a_new_covariance_is_taken_up_and_copies_hold_no_fields(window):
     assert torch.equal(after, tuned(x, context)) and not torch.equal(after, before)
     assert guesses._made and not copy.deepcopy(guesses)._made
     assert torch.equal(copy.deepcopy(guesses)(x, context), after)
+
+
+def test_kriging_accounts_for_the_noise_of_diffusion(window):
+    """Of white noise nothing is to be expected but the share of its own variance."""
+    x, context = window
+    guesses = FirstGuesses(1, REACH)  # knows of no correlation, and of observations half noise
+    alpha, sigma = torch.tensor([0.8]), torch.tensor([0.6])
+    clean, noisy = guesses(x, context), guesses(0.8 * x, context, levels=(alpha, sigma))
+    share = 2.0 / (2.0 + (0.6 / 0.8) ** 2)
+    torch.testing.assert_close(noisy[:, 2], share * clean[:, 2], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(noisy[:, :2], 0.8 * clean[:, :2], rtol=1e-3, atol=1e-4)

@@ -36,11 +36,8 @@ def dense(lags, height: int, width: int, frames: int):
 
 
 @pytest.mark.parametrize(("most", "tolerance"), [(10**6, 1e-5), (0, 2e-3)])
-def test_the_mean_is_that_of_the_dense_matrix(
-    most: int, tolerance: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_mean_is_that_of_the_dense_matrix(most: int, tolerance: float) -> None:
     """Two channels, two frames, by a factor and by steps: against the inverse of the matrix."""
-    monkeypatch.setattr("xdiffimpute.kriging.MOST_FACTORED", most)
     height, width, frames, reach = 5, 6, 2, 4
     lags = gaussian(height, width, reach, frames, channels=2)
     # a covariance that no torus has to change
@@ -52,13 +49,15 @@ def test_the_mean_is_that_of_the_dense_matrix(
     generator = torch.manual_seed(0)
     x = torch.randn(3, 2, frames, height, width, generator=generator)
     context = (torch.rand(x.shape, generator=generator) < 0.4).float()
-    field = GaussianField(covariance, (height, width), frames, False)
-    found = field.mean(x, context, steps=200)[..., :height, :width]
+    field = GaussianField(covariance, (height, width), frames, False, factored=most)
+    added = torch.tensor([0.0, 0.05, 0.5])  # noise of diffusion
+    found = field.mean(x, context, steps=200, added=added)[..., :height, :width]
     matrix = dense(lags.numpy(), height, width, frames)
-    noise = 0.1 * float(covariance.variance[0])
-    for values, seen, mean in zip(x.numpy(), context.numpy() > 0, found.numpy(), strict=True):
+    noise = 0.1 * float(covariance.variance[0]) + added.numpy()
+    windows = zip(x.numpy(), context.numpy() > 0, noise, found.numpy(), strict=True)
+    for values, seen, variance, mean in windows:
         at = np.flatnonzero(seen)
-        system = matrix[np.ix_(at, at)] + noise * np.eye(len(at))
+        system = matrix[np.ix_(at, at)] + variance * np.eye(len(at))
         expected = matrix[:, at] @ np.linalg.solve(system, values.ravel()[at])
         np.testing.assert_allclose(mean.ravel(), expected, atol=tolerance)
 
@@ -76,20 +75,20 @@ def test_factors_agree_with_steps(
     squares = ((y - 1.5 * t) / 2.0) ** 2 + ((x + y + t) / 3.0) ** 2
     shape = torch.exp(-squares / 2.0) * torch.exp(-t / 2.0) * taper((4, 4), 6.0)
     joint = torch.tensor([[1.0, 0.5], [0.5, 2.0]])[:, :, None, None, None]
-    field = GaussianField(Covariance(joint * shape, torch.tensor(0.3)), (9, 11), 2, periodic)
+    covariance = Covariance(joint * shape, torch.tensor(0.3))
     generator = torch.manual_seed(0)
     values = torch.randn(6, 2, 2, 9, 11, generator=generator)
     share = torch.tensor([0.0, 0.1, 0.2, 0.5, 0.8, 1.0]).view(6, 1, 1, 1, 1)
     context = (torch.rand(values.shape, generator=generator) < share).float()
     found = []
     for most in (10**6, 100, 0):  # all by factors; some; none but the empty one
-        monkeypatch.setattr("xdiffimpute.kriging.MOST_FACTORED", most)
+        field = GaussianField(covariance, (9, 11), 2, periodic, factored=most)
         found.append(field.mean(values, context, steps=60))
     assert not found[0][0].any() and found[0][1].any()
     for other in found[1:]:
         torch.testing.assert_close(other, found[0], atol=2e-4, rtol=1e-3)
     monkeypatch.setattr("xdiffimpute.kriging.LARGEST_TABLE", 0)
-    large = GaussianField(Covariance(joint * shape, torch.tensor(0.3)), (9, 11), 2, periodic)
+    large = GaussianField(covariance, (9, 11), 2, periodic)
     torch.testing.assert_close(
         large.mean(values, context, steps=60), found[2], atol=2e-4, rtol=1e-3
     )

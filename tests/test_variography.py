@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from xdiffimpute.covariance import pair_sums
+from xdiffimpute.datasets import DATASETS
+from xdiffimpute.kriging import MOST_FACTORED, QUICKLY_FACTORED
 from xdiffimpute.matern import CORRELATIONS, MODELS, Model, matern_covariance
 from xdiffimpute.variography import _apart, estimate_covariance, judged_frames
 
@@ -109,3 +111,16 @@ def test_few_data_lead_to_a_covariance_near_the_truth() -> None:
     found = estimate_covariance(samples, REACH, periodic=False, judged=judged).whole.lags
     wrong, crude = (float((lags[0, 0, 0] - truth).square().mean()) for lags in (found, alone))
     assert wrong < 0.5 * crude
+
+
+@pytest.mark.parametrize(("noise", "factored"), [(0.0, MOST_FACTORED), (0.3, QUICKLY_FACTORED)])
+def test_factors_are_made_where_they_are_worth_it(noise: float, factored: int) -> None:
+    """About 780 observations a window: steps are as good as a factor where the data are noisy."""
+    source = DATASETS.create("gaussian_field", samples=12, shape=(36, 36), length=6.0, seed=0)
+    clean = torch.from_numpy(next(iter(source.open().data_vars.values())).values)
+    x = clean.float().reshape(-1, 1, 1, 36, 36)
+    generator = torch.manual_seed(0)
+    x = x + noise * torch.randn(x.shape, generator=generator)
+    context = (torch.rand(x.shape, generator=generator) < 0.6).float()
+    query = (torch.rand(x.shape, generator=generator) < 0.3) * (1 - context)
+    assert estimate_covariance([(x, context, query)], (12, 12), periodic=False).factored == factored

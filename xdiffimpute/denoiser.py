@@ -157,11 +157,34 @@ class Denoiser(nn.Module):
         config = dict(config)
         return cls(schedule=make_schedule(**config.pop("schedule")), **config)
 
-    def guess(self, x: Tensor, context: Tensor, *, periodic: bool | None = None) -> Tensor:
-        """The first guesses, shape (B, G, C, T, H, W); on a periodic grid if the network's is."""
+    def guess(
+        self,
+        x: Tensor,
+        context: Tensor,
+        t: Tensor | None = None,
+        *,
+        periodic: bool | None = None,
+    ) -> Tensor:
+        """The first guesses, shape (B, G, C, T, H, W).
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, C, T, H, W)
+            Values of the context, as noisy as at ``t``.
+        context : Tensor, shape (B, C, T, H, W)
+        t : Tensor, shape (B,), optional
+            Up to ``DELTA``, as by default, the values count as clean.
+        periodic : bool, optional
+            Whether the last axis wraps around here; default: as in training.
+        """
         if self.first is None:
             return x.new_zeros((x.shape[0], 0, *x.shape[1:]))
-        guesses: Tensor = self.first(x, context, periodic)
+        levels = None
+        if t is not None:
+            alpha, sigma = self.schedule(t)
+            noisy = t > DELTA
+            levels = torch.where(noisy, alpha.clamp(min=1e-4), 1.0), torch.where(noisy, sigma, 0.0)
+        guesses: Tensor = self.first(x, context, periodic, levels)
         return guesses
 
     def forward(
@@ -202,7 +225,7 @@ class Denoiser(nn.Module):
             Of the tile, (B, C, T, h, w).
         """
         asked = 1 - context if query is None else query
-        guesses = self.guess(x_t * context, context, periodic=periodic)
+        guesses = self.guess(x_t * context, context, t, periodic=periodic)
         size = (features.shape[-2], features.shape[-1])
         x_t, context, guesses, asked = (
             crop(part, offsets, size) for part in (x_t, context, guesses, asked)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from .covariance import Covariance
-from .kriging import GaussianField, krige
+from .kriging import MOST_FACTORED, GaussianField, krige
 from .space_time import Stiffness, fill_space_time, tune
 from .variography import estimate_covariance
 
@@ -63,11 +63,13 @@ class FirstGuesses(nn.Module):
         self.springs: Tensor
         self.lags: Tensor
         self.noise: Tensor
+        self.factored: Tensor
         if reach is not None:
             frames, rows, columns = reach
             shape = (channels, channels, frames, 2 * rows + 1, 2 * columns + 1)
             self.register_buffer("lags", torch.zeros(shape))
             self.register_buffer("noise", torch.ones(()))
+            self.register_buffer("factored", torch.tensor(MOST_FACTORED))
             with torch.no_grad():
                 self.lags[:, :, 0, rows, columns] = torch.eye(channels)  # as of white noise
         self._made: dict[tuple[object, ...], tuple[Covariance, GaussianField]] = {}
@@ -78,7 +80,13 @@ class FirstGuesses(nn.Module):
         return (*ORDERS, *(() if self.reach is None else ("kriging",)))
 
     @torch.no_grad()
-    def forward(self, x: Tensor, context: Tensor, periodic: bool | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        context: Tensor,
+        periodic: bool | None = None,
+        levels: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """All guesses of a batch, in float32 whatever the surrounding autocast.
 
         Parameters
@@ -89,6 +97,9 @@ class FirstGuesses(nn.Module):
             1 where the value is given, 0 elsewhere.
         periodic : bool, optional
             Whether the last axis wraps around here; default: as it was said.
+        levels : (Tensor, Tensor), each of shape (B,), optional
+            Of the signal and of the noise in the values, which kriging accounts for; default: no
+            noise.
 
         Returns
         -------
@@ -104,9 +115,19 @@ class FirstGuesses(nn.Module):
                 for order, springs in zip(ORDERS.values(), self.springs, strict=True)
             ]
             if self.reach is not None:
-                guesses.append(krige(x, context, self._field, periodic=around))
+                guesses.append(self._krige(x, context, around, levels))
             limit = OVERSHOOT * x.abs().amax(dim=(-3, -2, -1), keepdim=True)[:, None]
             return torch.maximum(torch.minimum(torch.stack(guesses, dim=1), limit), -limit)
+
+    def _krige(
+        self, x: Tensor, context: Tensor, periodic: bool, levels: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """The clean field that is to be expected."""
+        if levels is None:
+            return krige(x, context, self._field, periodic=periodic)
+        alpha, sigma = levels
+        clean, added = x / alpha.view(-1, 1, 1, 1, 1), (sigma / alpha).square()
+        return krige(clean, context, self._field, periodic=periodic, added=added)
 
     @torch.no_grad()
     def tune(
@@ -134,6 +155,7 @@ class FirstGuesses(nn.Module):
         if self.reach is None:
             return None
         found = estimate_covariance(samples, self.reach, periodic=self.periodic, judged=judged)
+        self.factored.fill_(found.factored)
         self.adopt(found.apart)
         return found.whole
 
@@ -191,7 +213,7 @@ class FirstGuesses(nn.Module):
             while len(self._made) >= MOST_KEPT:
                 self._made.pop(next(iter(self._made)))
             covariance = Covariance(self.lags.clone(), self.noise.clone())
-            field = GaussianField(covariance, shape, frames, periodic)
+            field = GaussianField(covariance, shape, frames, periodic, int(self.factored))
             self._made[key] = made = (covariance, field)
         return made[1]
 

@@ -9,7 +9,8 @@ The matrix of a window with few observations is factored. Of one with many, K is
 as a product with its spectrum (:mod:`xdiffimpute.covariance`), so that a step of conjugate
 gradients costs two Fourier transforms, whatever the number of observations. The same few steps are
 taken always: what they leave undone are the smallest scales, which noise would spoil. Orthogonality
-is restored in each, as Lanczos (1952), doi:10.6028/jres.049.006, says.
+is restored in each, as Lanczos (1952), doi:10.6028/jres.049.006, says. Observations that diffusion
+has made noisy have its variance in n too; where there is much of it, few steps do for any window.
 
 References
 ----------
@@ -33,8 +34,10 @@ from .tiling import ramp, starts
 __all__ = ["FieldOf", "GaussianField", "krige"]
 
 STEPS = 40
-MOST_FACTORED = 2000  # observations; a factor takes as long then as the steps, or some times that
+# Observations of which a factor takes less time than steps do, and ten times as long.
+QUICKLY_FACTORED, MOST_FACTORED = 500, 2000
 LARGEST_TABLE = 64 * 2**20  # bytes of covariances that matrices are looked up in
+NOISY = 0.1  # variance of noise with which steps do as well as a factor
 FLOOR = 1e-9  # noise without which a matrix might have no factor
 TINY = 1e-20
 LARGEST, PIECE, OVERLAP = 256, 128, 32
@@ -54,6 +57,8 @@ class GaussianField:
     frames : int
     periodic : bool
         Whether the last axis wraps around.
+    factored : int
+        Up to so many observations of a window, their matrix is factored.
 
     Examples
     --------
@@ -65,7 +70,12 @@ class GaussianField:
     """
 
     def __init__(
-        self, covariance: Covariance, shape: tuple[int, int], frames: int, periodic: bool
+        self,
+        covariance: Covariance,
+        shape: tuple[int, int],
+        frames: int,
+        periodic: bool,
+        factored: int = MOST_FACTORED,
     ) -> None:
         self.shape, self.frames = shape, frames
         self.spectrum: Spectrum = spectrum(covariance, shape, frames, periodic=periodic)
@@ -73,8 +83,9 @@ class GaussianField:
         self.noise = variance.clamp(min=TINY).float().view(1, -1, 1, 1, 1)
         self._single = self.spectrum.matrices.to(torch.complex64)
         cells = (2 * shape[0] - 1) * (2 * shape[1] - 1)
-        self._may_factor = 8 * cells * self.spectrum.matrices[:, 0, 0].numel() <= LARGEST_TABLE
-        if not self._may_factor:
+        fits = 8 * cells * self.spectrum.matrices[:, 0, 0].numel() <= LARGEST_TABLE
+        self._factored = factored if fits else -1
+        if not fits:
             self.spectrum = Spectrum(self._single, self.spectrum.size)
 
     @cached_property
@@ -89,7 +100,9 @@ class GaussianField:
         )
         return torus[..., rows[:, None], columns].contiguous()
 
-    def mean(self, x: Tensor, context: Tensor, steps: int = STEPS) -> Tensor:
+    def mean(
+        self, x: Tensor, context: Tensor, steps: int = STEPS, added: Tensor | None = None
+    ) -> Tensor:
         """Expected values given the context.
 
         Parameters
@@ -100,6 +113,8 @@ class GaussianField:
             1 where the value is given, 0 elsewhere.
         steps : int
             Of conjugate gradients, for windows of many observations.
+        added : Tensor, shape (B,), optional
+            Variance of noise that has been added to all values of a window.
 
         Returns
         -------
@@ -107,23 +122,26 @@ class GaussianField:
             On the whole torus; the first H x W cells are the field.
         """
         known = x * context
-        few = context.flatten(1).sum(dim=1) <= (MOST_FACTORED if self._may_factor else -1)
+        added = x.new_zeros(len(x)) if added is None else added
+        noise = self.noise + added.view(-1, 1, 1, 1, 1)
+        few = context.flatten(1).sum(dim=1) <= self._factored
+        few &= added <= NOISY
         if few.all():
-            return self._by_factors(known, context)
-        many = self._weights(known[~few], context[~few], steps)
+            return self._by_factors(known, context, noise)
+        many = self._weights(known[~few], context[~few], noise[~few], steps)
         found = self._filtered(self._single, many)
         if not few.any():
             return found
         out = found.new_empty(len(x), *found.shape[1:])
-        out[~few], out[few] = found, self._by_factors(known[few], context[few])
+        out[~few], out[few] = found, self._by_factors(known[few], context[few], noise[few])
         return out
 
-    def _by_factors(self, y: Tensor, context: Tensor) -> Tensor:
+    def _by_factors(self, y: Tensor, context: Tensor, noise: Tensor) -> Tensor:
         """Expected values from a factor of the matrix of each window's observations."""
         groups, *_, joint = self.spectrum.matrices.shape
         grouped = context.reshape(len(y), groups, joint, *context.shape[-2:])
         values = y.reshape(grouped.shape).double()
-        noise = self.noise.expand(1, *y.shape[1:]).reshape(grouped.shape[1:])
+        noise = noise.expand(y.shape).reshape(grouped.shape)
         weights = torch.zeros_like(values)
         height, width = self._table.shape[-2:]
         for b in range(len(y)):
@@ -132,7 +150,7 @@ class GaussianField:
                 first = (m * joint * height + r) * width + c
                 second = (m * height + height // 2 - r) * width + width // 2 - c
                 system = self._table[g].view(-1)[first[:, None] + second]
-                system.diagonal().mul_(1 + FLOOR).add_(noise[g][at])
+                system.diagonal().mul_(1 + FLOOR).add_(noise[b, g][at])
                 factor = torch.linalg.cholesky(system)
                 weights[b, g][at] = torch.cholesky_solve(values[b, g][at][:, None], factor)[:, 0]
         return self._filtered(self.spectrum.matrices, weights.view_as(y)).float()
@@ -155,7 +173,7 @@ class GaussianField:
         cells = self.spectrum.size[0] * self.spectrum.size[1]
         return torch.einsum("bgihw,bgjhw->ghwij", waves, waves.conj()) / (len(fields) * cells)
 
-    def _weights(self, y: Tensor, context: Tensor, steps: int) -> Tensor:
+    def _weights(self, y: Tensor, context: Tensor, noise: Tensor, steps: int) -> Tensor:
         """Weights of the observations, by conjugate gradients from zero.
 
         What is left is kept orthogonal to all that was left before: without that, rounding errors
@@ -169,7 +187,7 @@ class GaussianField:
         for k in range(steps):
             past[:, k] = (left * ratio(size.sqrt(), size)).flatten(1)
             spread = self._filtered(self._single, direction)[..., :h, :w]
-            bent = spread.mul_(context).addcmul_(direction, self.noise.expand_as(direction))
+            bent = spread.mul_(context).addcmul_(direction, noise.expand_as(direction))
             pace = ratio(size, inner_product(direction, bent))
             weights += pace * direction
             left = _without(left - pace * bent, past[:, : k + 1])
@@ -194,7 +212,14 @@ class GaussianField:
         return waves.reshape(len(u), groups, -1, *waves.shape[-2:])
 
 
-def krige(x: Tensor, context: Tensor, field_of: FieldOf, *, periodic: bool) -> Tensor:
+def krige(
+    x: Tensor,
+    context: Tensor,
+    field_of: FieldOf,
+    *,
+    periodic: bool,
+    added: Tensor | None = None,
+) -> Tensor:
     """Expected values of windows of any size given their context.
 
     Parameters
@@ -207,6 +232,8 @@ def krige(x: Tensor, context: Tensor, field_of: FieldOf, *, periodic: bool) -> T
         From cells (h, w), frames and whether the last axis wraps around to a GaussianField.
     periodic : bool
         Whether the last axis wraps around.
+    added : Tensor, shape (B,), optional
+        Variance of noise that has been added to all values of a window.
 
     Returns
     -------
@@ -228,7 +255,7 @@ def krige(x: Tensor, context: Tensor, field_of: FieldOf, *, periodic: bool) -> T
     """
     frames, h, w = x.shape[2:]
     if max(h, w) <= LARGEST:
-        return field_of((h, w), frames, periodic).mean(x, context)[..., :h, :w]
+        return field_of((h, w), frames, periodic).mean(x, context, added=added)[..., :h, :w]
     th, tw = min(PIECE, h), min(PIECE, w)
     field = field_of((th, tw), frames, periodic and tw == w)
     sides = [ramp(n, OVERLAP if n < whole else 0) for n, whole in ((th, h), (tw, w))]
@@ -238,7 +265,8 @@ def krige(x: Tensor, context: Tensor, field_of: FieldOf, *, periodic: bool) -> T
         for left in starts(w, tw, PIECE - OVERLAP, periodic=periodic and tw < w):
             rows = torch.arange(top, top + th, device=x.device)[:, None]
             columns = torch.arange(left, left + tw, device=x.device)[None, :] % w
-            piece = field.mean(x[..., rows, columns], context[..., rows, columns])[..., :th, :tw]
+            cut = x[..., rows, columns], context[..., rows, columns]
+            piece = field.mean(*cut, added=added)[..., :th, :tw]
             total[..., rows, columns] += share * piece
             weight[rows, columns] += share
     return total / weight

@@ -84,7 +84,7 @@ class Tiled:
                 x_t, t, context, features, periodic=self.periodic and self.denoiser.periodic
             )
             return prediction
-        guesses = self.denoiser.guess(x_t * context, context, periodic=self.periodic)
+        guesses = self.denoiser.guess(x_t * context, context, t, periodic=self.periodic)
         places, kernel = self._places(x_t.shape[-2], x_t.shape[-1])
         share = torch.from_numpy(kernel).to(x_t)
         around = self.denoiser.periodic and self.periodic and share.shape[1] == x_t.shape[-1]

@@ -6,6 +6,7 @@ another one. Steps of expectation and maximisation do: gaps are filled with draw
 distribution given the data, and the covariance of what results is taken. Which model it is, how far
 lags are damped and shrunk, how much is noise and how many of the steps help is decided by the
 errors at the query in frames that the covariance is not made from; then it is made again from all.
+They decide as well whether large windows are worth a factor of their matrix (:mod:`.kriging`).
 
 References
 ----------
@@ -27,7 +28,7 @@ import torch
 from torch import Tensor
 
 from .covariance import Covariance, from_torus, pair_sums, taper
-from .kriging import MOST_FACTORED, GaussianField, krige
+from .kriging import MOST_FACTORED, QUICKLY_FACTORED, GaussianField, krige
 from .matern import MODELS, Model, matern_covariance
 from .space_time import first_cells
 
@@ -36,6 +37,7 @@ __all__ = ["Estimates", "estimate_covariance", "judged_frames"]
 JUDGED_CELLS = 150_000
 FINAL, FINALISTS = 2, 2  # so many times the cells for so many of each kind
 SHRUNK = (0.0, 0.3, 0.6)  # towards the fitted model, which is tried by itself too
+WORTH = 1.01  # error without factors over that with them, from which on they are made
 WORK = 3e10  # cubes of the numbers of observations that are factored
 CELLS_A_SAMPLE = 4_000  # of samples so few that their windows overlap: a small dataset
 WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of tapers, over the reach
@@ -52,15 +54,22 @@ Sample = tuple[Tensor, Tensor, Tensor]
 class Estimates(NamedTuple):
     """A covariance made from the frames that do not judge it, and the same from all frames.
 
+    Attributes
+    ----------
+    apart, whole : Covariance
+    factored : int
+        Up to so many observations of a window, a factor of their matrix is worth its time.
+
     Examples
     --------
     >>> one = Covariance(torch.ones(1, 1, 1, 1, 1), torch.tensor(0.1))
-    >>> Estimates(one, one).whole.reach
+    >>> Estimates(one, one, 500).whole.reach
     (0, 0)
     """
 
     apart: Covariance
     whole: Covariance
+    factored: int
 
 
 @torch.no_grad()
@@ -109,8 +118,10 @@ def estimate_covariance(
     work = WORK * enough / JUDGED_CELLS
     few, more = (_affordable(first_cells(others, k * enough), k * work) for k in (1, FINAL))
 
-    def error(covariance: Covariance, by: Sequence[Sample] = more) -> float:
-        return _error(covariance, by, periodic)
+    def error(
+        covariance: Covariance, by: Sequence[Sample] = more, factored: int = MOST_FACTORED
+    ) -> float:
+        return _error(covariance, by, periodic, factored)
 
     pairs = _Pairs.of(learned, reach, periodic=periodic)
     first = pairs.lags.new_tensor(NOISES[0])
@@ -136,20 +147,22 @@ def estimate_covariance(
     )  # fmt: skip
     rounds = 0
     generator = torch.Generator().manual_seed(seed)
-    for k, sample in enumerate(_in_turn(learned, enough)):
+    for k, sample in enumerate(_in_turn(learned, enough, work)):
         trial = likelier(trial, sample, generator=generator)
         if (k + 1) % LOOK_EVERY == 0:
             if (now := error(trial)) >= least:
                 break
             apart, least, rounds = trial, now, k + 1
+    worth = error(apart, factored=QUICKLY_FACTORED) > WORTH * least
+    factored = MOST_FACTORED if worth else QUICKLY_FACTORED
     if judged is None:
-        return Estimates(apart, apart)
+        return Estimates(apart, apart, factored)
     pairs = _Pairs.of(samples, reach, periodic=periodic)
     lags = pairs.damped(width).lerp(pairs.fitted(model, noisy=with_errors), share)
     whole = Covariance(lags, apart.noise)
-    for sample in _in_turn(samples, enough)[:rounds]:
+    for sample in _in_turn(samples, enough, work)[:rounds]:
         whole = likelier(whole, sample, generator=generator)
-    return Estimates(apart, whole)
+    return Estimates(apart, whole, factored)
 
 
 def judged_frames(places: Sequence[Tensor], window: int, frames: int) -> list[Tensor]:
@@ -241,9 +254,9 @@ def _apart(
     return (learned, others) if known and others else (list(samples), list(samples))
 
 
-def _in_turn(samples: Sequence[Sample], cells: int) -> list[Sample]:
+def _in_turn(samples: Sequence[Sample], cells: int, work: float) -> list[Sample]:
     """A part of a sample for each round."""
-    parts = [first_cells([sample], cells)[0] for sample in samples]
+    parts = [_affordable(first_cells([sample], cells), work)[0] for sample in samples]
     return [parts[k % len(parts)] for k in range(ROUNDS)]
 
 
@@ -263,12 +276,14 @@ def _affordable(samples: Sequence[Sample], work: float) -> list[Sample]:
     return kept
 
 
-def _error(covariance: Covariance, samples: Sequence[Sample], periodic: bool) -> float:
+def _error(
+    covariance: Covariance, samples: Sequence[Sample], periodic: bool, factored: int
+) -> float:
     """Mean over the channels of the squared error at the query over the square of the values."""
     dims = (0, 2, 3, 4)
     channels = samples[0][0].shape[1]
     wrong, whole = torch.zeros(channels), torch.zeros(channels)
-    field_of = cache(partial(GaussianField, covariance))
+    field_of = cache(partial(GaussianField, covariance, factored=factored))
     for x, context, query in samples:
         guess = krige(x * context, context, field_of, periodic=periodic)
         wrong += ((guess - x).square() * query).sum(dim=dims).cpu()
