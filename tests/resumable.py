@@ -54,8 +54,8 @@ def assert_same(one: DiffusionImputer, other: DiffusionImputer) -> None:
     for left, right in (
         (a.denoiser.state_dict(), b.denoiser.state_dict()),
         (
-            {k: v.to_list() for k, v in a.calibration.items()},
-            {k: v.to_list() for k, v in b.calibration.items()},
+            {k: v.to_dict() for k, v in a.calibration.items()},
+            {k: v.to_dict() for k, v in b.calibration.items()},
         ),
         (a.to_arrays()[0], b.to_arrays()[0]),
     ):

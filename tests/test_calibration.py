@@ -1,10 +1,13 @@
 """The standard error agrees with withheld errors, at every distance from an observation."""
 
+import json
+
 import numpy as np
 import pytest
+import torch
 
 import xdiffimpute as xdi
-from xdiffimpute.calibration import CENTRES, Calibration, distance_to_observed
+from xdiffimpute.calibration import CENTRES, SHARES, Calibration, distance_to_observed
 from xdiffimpute.diffusion import DiffusionImputer
 
 
@@ -38,14 +41,18 @@ def test_cells_without_weight_do_not_count_and_few_say_nothing():
     assert (Calibration.fit(squared, variance, distance, weight).factors == 1.0).all()
 
 
-def test_a_class_with_few_cells_is_drawn_to_the_mean_of_all():
+def test_a_class_with_few_cells_follows_those_beside_it():
     squared, variance, distance, weight = errors()
     distance[:] = 1.0
-    distance[:, :3] = np.inf
-    squared[:] = 4.0
-    squared[:, :3] = 400.0
+    squared[:] = 16.0
     found = Calibration.fit(squared, variance, distance, weight).factors
-    assert found[:, :-1] == pytest.approx(1.0, rel=0.02) and (found[:, -1] < 3.0).all()
+    assert found[:, 0] == pytest.approx(2.0, rel=0.02)
+    assert (np.diff(found) < 0).all()  # farther, with less reason to change anything
+    assert (found[:, -1] > 1.0).all() and (found[:, -1] < 1.1).all()
+    distance[:, :3] = np.inf
+    squared[:, :3] = 400.0
+    few = Calibration.fit(squared, variance, distance, weight).factors
+    assert (found[:, -1] < few[:, -1]).all() and (few[:, -1] < 3.0).all()  # and not 10
 
 
 def test_distances_are_those_of_the_frame():
@@ -59,19 +66,62 @@ def test_distances_are_those_of_the_frame():
 
 
 def test_as_json_and_back():
-    found = Calibration(np.random.default_rng(0).random((3, len(CENTRES))))
-    assert np.array_equal(Calibration.from_list(found.to_list()).factors, found.factors)
+    rng = np.random.default_rng(0)
+    found = Calibration(rng.random((3, len(CENTRES))), rng.random(3))
+    again = Calibration.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert np.array_equal(again.factors, found.factors)
+    assert np.array_equal(again.shares, found.shares)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_the_likeliest_variance_is_taken(share):
+    """Errors whose variance is one of the network, of kriging, or between; of both alike, one."""
+    rng = np.random.default_rng(1)
+    variance, unknown = np.exp(rng.standard_normal((2, 1, 20_000)))
+    true = variance**share * unknown ** (1 - share)
+    squared = 4.0 * true * rng.standard_normal(true.shape) ** 2
+    ones = np.ones_like(true)
+    found = Calibration.fit(squared, variance, ones, ones, unknown)
+    assert found.shares == [share] and found.needs_unknown == (share < 1)
+    assert found.factor(np.ones((1, 1))) == pytest.approx(2.0, rel=0.05)
+    np.testing.assert_allclose(found.combined(variance, unknown), true)
+    assert Calibration.fit(squared, variance, ones, ones).shares == [1.0]
 
 
 def test_a_fill_scales_its_standard_error_by_distance_and_says_so():
     ds = xdi.example(days=12)
     imputer = DiffusionImputer(steps=2, window=1, progress=False, summary=False).fit(ds)
-    imputer.fitted.calibration = {"single_pass": Calibration(np.ones((1, len(CENTRES))))}
+    imputer.fitted.calibration = {
+        "single_pass": Calibration(np.ones((1, len(CENTRES))), np.ones(1))
+    }
     plain = imputer.fill(ds, sampler="single_pass")["sst_standard_error"]
-    imputer.fitted.calibration = {"single_pass": Calibration(CENTRES[None].copy())}
+    imputer.fitted.calibration = {"single_pass": Calibration(CENTRES[None].copy(), np.ones(1))}
     scaled = imputer.fill(ds, sampler="single_pass")["sst_standard_error"]
     distance = distance_to_observed(ds["sst"].notnull().values)
     gaps = ds["sst"].isnull().values & np.isfinite(distance)
     assert np.allclose((scaled / plain).values[gaps], distance[gaps], rtol=0.08)
     count = imputer.fitted.withheld.cells
     assert f"errors at {count} withheld observations" in scaled.attrs["comment"]
+
+
+def test_a_fill_makes_its_standard_error_from_the_kriging_variance():
+    """Each frame's comes from a window in whose middle it is; chunks change nothing."""
+    ds = xdi.example(days=12)
+    imputer = DiffusionImputer(steps=2, window=3, progress=False, summary=False).fit(ds)
+    factors = np.ones((1, len(CENTRES)))
+    imputer.fitted.calibration = {"single_pass": Calibration(factors, np.zeros(1))}
+    error = imputer.fill(ds, sampler="single_pass")["sst_standard_error"].values
+    lazy = imputer.fill(ds.chunk(time=5), sampler="single_pass")["sst_standard_error"].values
+    gaps = ds["sst"].isnull().values & np.isfinite(error)
+    np.testing.assert_allclose(lazy[gaps], error[gaps], rtol=1e-5)
+    context = torch.from_numpy(ds["sst"].notnull().values.astype("float32"))
+    scale = np.sqrt(np.square(imputer.fitted.statistics.scale).ravel()[0])
+    first = imputer.fitted.denoiser.first
+    for frame in (0, 1, 6, 11):
+        start = int(np.clip(frame - 1, 0, 9))
+        unknown = first.unknown(context[None, None, start : start + 3])[0, 0, frame - start]
+        here = gaps[frame]
+        np.testing.assert_allclose(error[frame][here], scale * unknown.sqrt()[here], rtol=1e-3)
+    imputer.fitted.calibration = {"single_pass": Calibration(factors, np.ones(1))}
+    other = imputer.fill(ds, sampler="single_pass")["sst_standard_error"].values
+    assert not np.allclose(other[gaps], error[gaps], rtol=0.05)

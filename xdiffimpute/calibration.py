@@ -1,9 +1,13 @@
-"""The standard error, scaled to the errors at withheld observations, near and far.
+"""The standard error, chosen and scaled by the errors at withheld observations, near and far.
 
 A network tells where it is in doubt, but not always by how much; right after a short training its
-standard error hardly grows towards the middle of a gap. Errors at withheld observations say how
-large it should be. They are compared in classes of the distance to the nearest observation of the
-frame, since that is what an error grows with most.
+standard error hardly grows towards the middle of a gap, and it hardly falls where more is observed
+than in training. The kriging variance (:mod:`xdiffimpute.kriging_variance`) does both, but knows
+nothing of the values. Errors at withheld observations say which of them is likelier, or whether
+their geometric mean is, and how large the standard error should be. They are compared in classes of
+the distance to the nearest observation of the frame, since that is what an error grows with most. A
+class with few withheld observations follows those beside it, and far from any with some, the
+variance stands as it is.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from ._typing import BoolArray, FloatArray
+from ._typing import AnyArray, BoolArray, FloatArray
 
 __all__ = ["Calibration", "distance_to_observed"]
 
@@ -22,18 +26,24 @@ __all__ = ["Calibration", "distance_to_observed"]
 BOUNDS = np.array([1.5, 2.5, 4.5, 8.5, 16.5, 32.5])
 CENTRES = np.array([1.0, 2.0, 3.5, 6.5, 12.5, 24.5, 49.0])
 LEAST_CELLS = 20  # of a variable, to scale its standard error at all
-PRIOR_CELLS = 50  # by which a class is drawn to the mean of all: errors nearby are alike
+PRIOR_CELLS = 50  # by which a class is drawn to those beside it: errors nearby are alike
+FADING, DOUBT = 0.5, 0.2  # what a class says about the next one; the weight of no change at all
 SMALLEST, LARGEST, TINY = 0.1, 10.0, 1e-30
+SHARES = (0.0, 0.5, 1.0)  # of the network in the logarithm of the variance
+LEAST_VARIANCE = 1e-9
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Factors of a standard error by distance to the nearest observation.
+    """Whose variance is taken, and factors of the standard error by distance.
 
     Parameters
     ----------
     factors : float array, shape (C, 7)
-        At the distances :data:`CENTRES`; between them the factor is interpolated.
+        At the distances :data:`CENTRES` to the nearest observation; between them the factor is
+        interpolated.
+    shares : float array, shape (C,)
+        Exponent of the network's variance, one minus which is that of the kriging variance.
 
     References
     ----------
@@ -51,10 +61,16 @@ class Calibration:
     """
 
     factors: FloatArray
+    shares: FloatArray
 
     @classmethod
     def fit(
-        cls, squared: FloatArray, variance: FloatArray, distance: FloatArray, weight: FloatArray
+        cls,
+        squared: FloatArray,
+        variance: FloatArray,
+        distance: FloatArray,
+        weight: FloatArray,
+        unknown: FloatArray | None = None,
     ) -> Calibration:
         """Compare errors with what was expected.
 
@@ -66,28 +82,54 @@ class Calibration:
             To the nearest observation, in cells; may be infinite.
         weight : float array, shape (C, n)
             0 for cells that do not count.
+        unknown : float array, shape (C, n), optional
+            The kriging variances.
 
         Returns
         -------
         Calibration
-            In each class, the mean squared error and the mean variance times the square of the
-            factor are the same, but for classes with few cells.
+            Of each channel the likeliest, as of normal errors. In each class, the mean squared
+            error and the mean variance times the square of the factor are the same, but for classes
+            with few cells, which follow those beside them.
         """
-        factors = np.ones((len(squared), len(CENTRES)))
-        for c in range(len(squared)):
-            if np.count_nonzero(weight[c]) < LEAST_CELLS:
+        channels = len(squared)
+        factors, shares = np.ones((channels, len(CENTRES))), np.ones(channels)
+        for c in range(channels):
+            known = weight[c] > 0
+            if np.count_nonzero(known) < LEAST_CELLS:
                 continue
-            place = np.searchsorted(BOUNDS, distance[c])
-            count, error, expected = (
-                np.bincount(place, weight[c] * part, len(CENTRES))
-                for part in (np.ones_like(variance[c]), squared[c], variance[c])
-            )
-            whole = np.log(max(error.sum(), TINY) / max(expected.sum(), TINY))
-            each = np.log(np.maximum(error, TINY) / np.maximum(expected, TINY))
-            share = count / (count + PRIOR_CELLS)
-            logarithm = (share * each + (1 - share) * whole) / 2
-            factors[c] = np.exp(logarithm).clip(SMALLEST, LARGEST)
-        return cls(factors)
+            place = np.searchsorted(BOUNDS, distance[c][known])
+            best = np.inf
+            for share in SHARES if unknown is not None else (1.0,):
+                other = None if unknown is None else unknown[c][known]
+                expected = _combined(variance[c][known], other, share)
+                rows = _factors(squared[c][known], expected, place, weight[c][known])
+                scaled = expected * rows[place] ** 2
+                misfit = np.log(scaled) + squared[c][known] / scaled
+                unlikely = float(np.average(misfit, weights=weight[c][known]))
+                if unlikely < best:
+                    best, factors[c], shares[c] = unlikely, rows, share
+        return cls(factors, shares)
+
+    @property
+    def needs_unknown(self) -> bool:
+        """Whether the kriging variance has a share."""
+        return bool((self.shares < 1.0).any())
+
+    def combined(self, variance: FloatArray, unknown: FloatArray) -> FloatArray:
+        """The variance that the factors apply to.
+
+        Parameters
+        ----------
+        variance, unknown : float arrays, shape (C, ...)
+            The network's, and the kriging variance.
+
+        Returns
+        -------
+        float array, shape (C, ...)
+        """
+        rows = zip(variance, unknown, self.shares, strict=True)
+        return np.stack([_combined(one, other, float(share)) for one, other, share in rows])
 
     def factor(self, distance: FloatArray) -> FloatArray:
         """The factor at each cell.
@@ -106,15 +148,39 @@ class Calibration:
         found = [np.interp(at, np.log2(CENTRES), values) for at, values in pairs]
         return np.asarray(found, dtype=np.float32)
 
-    def to_list(self) -> list[list[float]]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
-        saved: list[list[float]] = self.factors.tolist()
-        return saved
+        return {"factors": self.factors.tolist(), "shares": self.shares.tolist()}
 
     @classmethod
-    def from_list(cls, saved: Any) -> Calibration:
-        """Rebuild from :meth:`to_list`."""
-        return cls(np.asarray(saved, dtype=np.float64))
+    def from_dict(cls, saved: dict[str, Any]) -> Calibration:
+        """Rebuild from :meth:`to_dict`."""
+        return cls(np.asarray(saved["factors"], float), np.asarray(saved["shares"], float))
+
+
+def _combined(variance: FloatArray, unknown: FloatArray | None, share: float) -> FloatArray:
+    """A weighted geometric mean."""
+    if share == 1.0 or unknown is None:
+        return np.maximum(variance, LEAST_VARIANCE)
+    one, other = np.maximum(variance, LEAST_VARIANCE), np.maximum(unknown, LEAST_VARIANCE)
+    found: FloatArray = other if share == 0.0 else one**share * other ** (1.0 - share)
+    return found
+
+
+def _factors(
+    squared: FloatArray, variance: FloatArray, place: AnyArray, weight: FloatArray
+) -> FloatArray:
+    """By class of distance."""
+    count, error, expected = (
+        np.bincount(place, weight * part, len(CENTRES))
+        for part in (np.ones_like(variance), squared, variance)
+    )
+    each = np.log(np.maximum(error, TINY) / np.maximum(expected, TINY))
+    share = count / (count + PRIOR_CELLS)
+    near = FADING ** abs(np.subtract.outer(np.arange(len(CENTRES)), np.arange(len(CENTRES))))
+    others = near @ (share * each) / (near @ share + DOUBT)
+    found: FloatArray = np.exp((share * each + (1 - share) * others) / 2).clip(SMALLEST, LARGEST)
+    return found
 
 
 def distance_to_observed(observed: BoolArray, *, periodic: bool = False) -> FloatArray:

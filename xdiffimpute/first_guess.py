@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from .covariance import Covariance
 from .kriging import MOST_FACTORED, GaussianField, krige
+from .kriging_variance import kriging_variance
 from .space_time import Stiffness, fill_space_time, tune
 from .variography import estimate_covariance
 
@@ -128,6 +129,32 @@ class FirstGuesses(nn.Module):
         alpha, sigma = levels
         clean, added = x / alpha.view(-1, 1, 1, 1, 1), (sigma / alpha).square()
         return krige(clean, context, self._field, periodic=periodic, added=added)
+
+    @torch.no_grad()
+    def unknown(
+        self, context: Tensor, periodic: bool | None = None, asked: Tensor | None = None
+    ) -> Tensor | None:
+        """Variance that kriging expects of its errors, and of those of observation.
+
+        Parameters
+        ----------
+        context : Tensor, shape (B, C, T, H, W)
+            1 where the value is given, 0 elsewhere.
+        periodic : bool, optional
+            As for the guesses.
+        asked : bool Tensor, shape (B, C, T, H, W), optional
+            Where it is wanted; default: everywhere.
+
+        Returns
+        -------
+        Tensor, shape (B, C, T, H, W), or None
+            Of standardised values; None where kriging is left out.
+        """
+        if self.reach is None:
+            return None
+        around = self.periodic if periodic is None else periodic
+        with torch.autocast(context.device.type, enabled=False):
+            return kriging_variance(context.float(), self._field, periodic=around, asked=asked)
 
     @torch.no_grad()
     def tune(

@@ -89,7 +89,7 @@ class GaussianField:
             self.spectrum = Spectrum(self._single, self.spectrum.size)
 
     @cached_property
-    def _table(self) -> Tensor:
+    def table(self) -> Tensor:
         """Covariances by lag, float64, shape (G, M, M, 2 H - 1, 2 W - 1)."""
         h, w = self.shape
         waves = self.spectrum.matrices.permute(0, 3, 4, 1, 2)
@@ -143,13 +143,13 @@ class GaussianField:
         values = y.reshape(grouped.shape).double()
         noise = noise.expand(y.shape).reshape(grouped.shape)
         weights = torch.zeros_like(values)
-        height, width = self._table.shape[-2:]
+        height, width = self.table.shape[-2:]
         for b in range(len(y)):
             for g in range(groups):
                 m, r, c = at = grouped[b, g].nonzero(as_tuple=True)
                 first = (m * joint * height + r) * width + c
                 second = (m * height + height // 2 - r) * width + width // 2 - c
-                system = self._table[g].view(-1)[first[:, None] + second]
+                system = self.table[g].view(-1)[first[:, None] + second]
                 system.diagonal().mul_(1 + FLOOR).add_(noise[b, g][at])
                 factor = torch.linalg.cholesky(system)
                 weights[b, g][at] = torch.cholesky_solve(values[b, g][at][:, None], factor)[:, 0]

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ._typing import BoolArray, FloatArray
+from ._typing import AnyArray, BoolArray, FloatArray
 from .allocation import keep_memory
 from .calibration import Calibration, distance_to_observed
 from .coordinates import Coordinates
@@ -146,7 +146,11 @@ class Filler:
         inner = slice(start - low, stop - low)
         weight[weight == 0.0] = np.nan
         mean = (total[0, inner] / weight[inner]).astype(np.float32)
-        spread = np.sqrt(total[1, inner] / weight[inner]).astype(np.float32)
+        variance = (total[1, inner] / weight[inner]).astype(np.float32)
+        if (unknown := self._unknown(z, low, start, stop)) is not None:
+            pair = variance.swapaxes(0, 1), unknown.swapaxes(0, 1)
+            variance = self.calibration.combined(*pair).swapaxes(0, 1)
+        spread = np.sqrt(variance)
         spread *= self._factor(np.isfinite(z[inner]))
         regressors = self.regressors[start:stop]
         return np.stack(
@@ -219,6 +223,39 @@ class Filler:
             )
         mean, variance = (part.float().cpu().numpy().transpose(0, 2, 1, 3, 4) for part in out)
         return mean, variance
+
+    def _unknown(self, z: FloatArray, low: int, start: int, stop: int) -> FloatArray | None:
+        """The kriging variance (n, C, H, W) of frames [start, stop), if it has a share.
+
+        That of each frame comes from the window in whose middle it is, or nearly so.
+        """
+        first = self.denoiser.first
+        if first is None or not self.calibration.needs_unknown:
+            return None
+        device = next(self.denoiser.parameters()).device
+        missing = np.isnan(z) if self.domain is None else np.isnan(z) & self.domain
+        out = np.ones((stop - start, *z.shape[1:]), dtype=np.float32)
+        for t, frames in self._middles(low, start, stop).items():
+            inner = slice(t - low, t - low + self.window)
+            asked = np.zeros_like(missing[inner])
+            asked[frames - t] = missing[frames - low]
+            if not asked.any():
+                continue
+            known, wanted = (
+                torch.from_numpy(part.swapaxes(0, 1)[None].copy()).to(device)
+                for part in (np.isfinite(z[inner]).astype(np.float32), asked)
+            )
+            found = first.unknown(known, self.periodic, wanted)
+            if found is not None:
+                out[frames - start] = found[0].cpu().numpy().swapaxes(0, 1)[frames - t]
+        return out
+
+    def _middles(self, low: int, start: int, stop: int) -> dict[int, AnyArray]:
+        """Of each window the frames that are nearer to its middle than to that of others."""
+        windows = np.array([t for t in self.windows() if t < stop and t + self.window > start])
+        frames = np.arange(start, stop)
+        nearest = abs(frames[:, None] - windows - (self.window - 1) / 2).argmin(axis=1)
+        return {int(windows[k]): frames[nearest == k] for k in np.unique(nearest)}
 
 
 def segment_frames(shape: tuple[int, ...], window: int) -> int:

@@ -113,7 +113,8 @@ class Verification:
 
     def error(self, denoiser: Denoiser, run: Sampler) -> float:
         """Mean square error of a sampler at the withheld cells, in standardised units."""
-        return self.judge(denoiser, run)[0]
+        picked = _spread(self.windows, None)
+        return self._mean(self._compare(denoiser, run, picked)[0], picked)
 
     def error_of_guesses(self, periodic: bool) -> FloatArray:
         """Mean square error of the best constant mixture of the first guesses.
@@ -175,15 +176,30 @@ class Verification:
         """
         picked = _spread(self.windows, most)
         squared, variance = self._compare(denoiser, run, picked)
-        weights = self.weights[picked]
+        fields = [squared, variance, self.distances[picked], self.weights[picked]]
+        if (unknown := self._unknown(denoiser, picked)) is not None:
+            fields.append(unknown)
         calibration = Calibration.fit(
-            *(
-                part.transpose(0, 1).flatten(1).double().numpy()
-                for part in (squared, variance, self.distances[picked], weights)
-            )
+            *(part.transpose(0, 1).flatten(1).double().numpy() for part in fields)
         )
-        error = (squared * weights).sum() / weights.sum().clamp(min=1e-6)
-        return float(error), calibration
+        return self._mean(squared, picked), calibration
+
+    def _mean(self, squared: Tensor, picked: list[int]) -> float:
+        """Of squared errors at the withheld cells."""
+        weights = self.weights[picked]
+        return float((squared * weights).sum() / weights.sum().clamp(min=1e-6))
+
+    def _unknown(self, denoiser: Denoiser, picked: list[int]) -> Tensor | None:
+        """The kriging variance, (N, C, T, H, W)."""
+        if denoiser.first is None:
+            return None
+        context = torch.isfinite(self.inputs[picked]).to(self.device, torch.float32)
+        asked = self._paste(self.masks)[picked].to(self.device) > 0
+        found = denoiser.first.unknown(context, asked=asked)
+        if found is None:
+            return None
+        tile = (self.targets.shape[-2], self.targets.shape[-1])
+        return crop(found, [self.offsets[n] for n in picked], tile).cpu()
 
     @property
     def windows(self) -> int:
