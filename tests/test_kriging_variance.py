@@ -27,7 +27,6 @@ def covariance_on_a_torus(height: int, width: int, reach: int, frames: int) -> C
 def test_it_is_that_of_the_dense_matrix(
     neighbours: int, tolerance: float, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "NEIGHBOURS", neighbours)
     monkeypatch.setattr(module, "LEAST_TILE", 2)
     monkeypatch.setattr("xdiffimpute.covariance.MOST_TOGETHER", together)
     height, width, frames = 5, 6, 2
@@ -35,7 +34,9 @@ def test_it_is_that_of_the_dense_matrix(
     share = torch.tensor([0.0, 0.3, 0.9]).view(3, 1, 1, 1, 1)
     draw = torch.rand(3, 2, frames, height, width, generator=torch.manual_seed(0))
     context = (draw < share).float()
-    found = kriging_variance(context, partial(GaussianField, covariance), periodic=False)
+    found = kriging_variance(
+        context, partial(GaussianField, covariance), periodic=False, neighbours=neighbours
+    )
     lags = covariance.lags.clone()
     if together == 1:  # channels are taken one by one
         lags[0, 1] = lags[1, 0] = 0.0

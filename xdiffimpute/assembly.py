@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -18,11 +19,12 @@ from ._typing import AnyArray, BoolArray
 from .exceptions import CompatibilityError
 from .fields import FieldSpec
 
-__all__ = ["FLAGS", "assemble", "package_version"]
+__all__ = ["FLAGS", "REALIZATION", "assemble", "package_version"]
 
 log = logging.getLogger("xdiffimpute")
 
 FLAGS = ("observed", "imputed", "not_imputed")
+REALIZATION = "realization"  # CF's name for the members of an ensemble
 EDGE = 8  # fill values this near an end of the integers shorten their range
 
 ENCODING_KEPT = ("zlib", "complevel", "shuffle", "chunksizes", "compressors", "chunks")
@@ -38,6 +40,7 @@ def assemble(
     method: str,
     where: xr.DataArray | None = None,
     scaled: str = "",
+    members: Sequence[xr.DataArray] = (),
 ) -> xr.Dataset:
     """Put estimates into the gaps of a dataset.
 
@@ -58,6 +61,9 @@ def assemble(
         Cells to fill, in place of ``domain``.
     scaled : str
         How the standard error was calibrated, for its ``comment``.
+    members : sequence of DataArray
+        Each like ``mean``. With them the variables hold one field a member, along a dimension
+        ``realization`` before the others, in place of the mean.
 
     Returns
     -------
@@ -78,16 +84,12 @@ def assemble(
     errors = None if standard_error is None else spec.unpack(
         standard_error, like=ds, differences=True
     )  # fmt: skip
-    new: dict[str, xr.DataArray] = {}
+    drawn = [spec.unpack(member, like=ds) for member in members]
+    new: dict[str, xr.Variable] = {}
     for name, estimate in estimates.items():
         source = ds[name]
         fillable = permitted[name] > 0.5 if where is None else _where(where, source)
-        filled = estimate.where(fillable).astype(source.dtype)
-        if source.encoding.get("dtype") is not None:
-            filled = _within_packing(filled, source.encoding)
-        out = source.fillna(filled).transpose(*source.dims).astype(source.dtype)
-        out = _chunked_like(out, source)
-        out.attrs, out.encoding = dict(source.attrs), dict(source.encoding)
+        out = _put_into(source, estimate, fillable)
         flag = _flag(source, out, ds.get(f"{name}_imputation_flag"))
         companions = {f"{name}_imputation_flag": _describe_flag(flag, source, name)}
         if errors is not None:
@@ -99,13 +101,51 @@ def assemble(
         listed = [*str(source.attrs.get("ancillary_variables", "")).split(), *companions]
         out.attrs["ancillary_variables"] = " ".join(dict.fromkeys(listed))
         companions = {n: _chunked_like(field, source) for n, field in companions.items()}
-        new |= {name: out, **companions}
-    result = ds.assign({name: field.variable for name, field in new.items()})
+        if members:
+            every = [_put_into(source, member[name], fillable) for member in drawn]
+            new[name] = _along_realization(every, out)
+        else:
+            new[name] = out.variable
+        new |= {other: field.variable for other, field in companions.items()}
+    result = ds.assign(new)
+    if members:
+        result = result.assign_coords({REALIZATION: _numbers(len(members))})
     result.attrs = dict(ds.attrs)
     line = f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ} xdiffimpute {package_version()}: gaps of "
     line += f"{', '.join(estimates)} filled by {method}"
     result.attrs["history"] = "\n".join(filter(None, [line, str(ds.attrs.get("history", ""))]))
     return result
+
+
+def _put_into(source: xr.DataArray, estimate: xr.DataArray, fillable: xr.DataArray) -> xr.DataArray:
+    """The variable with estimates in its gaps, in its dtype, chunks, attributes and encoding."""
+    filled = estimate.where(fillable).astype(source.dtype)
+    if source.encoding.get("dtype") is not None:
+        filled = _within_packing(filled, source.encoding)
+    out = source.fillna(filled).transpose(*source.dims).astype(source.dtype)
+    out = _chunked_like(out, source)
+    out.attrs, out.encoding = dict(source.attrs), dict(source.encoding)
+    return out
+
+
+def _along_realization(members: Sequence[xr.DataArray], like: xr.DataArray) -> xr.Variable:
+    """One variable of all members, stored member by member."""
+    joined: xr.Variable = xr.Variable.concat(
+        [member.variable for member in members], dim=REALIZATION
+    )
+    joined.attrs, joined.encoding = dict(like.attrs), dict(like.encoding)
+    for key in ("chunksizes", "chunks", "shards"):
+        if isinstance(joined.encoding.get(key), tuple | list):
+            joined.encoding[key] = (1, *joined.encoding[key])
+    if "preferred_chunks" in joined.encoding:
+        joined.encoding["preferred_chunks"] = {REALIZATION: 1} | joined.encoding["preferred_chunks"]
+    joined.encoding.pop("original_shape", None)
+    return joined
+
+
+def _numbers(count: int) -> xr.Variable:
+    attrs = {"standard_name": "realization", "long_name": "draw from the posterior", "units": "1"}
+    return xr.Variable(REALIZATION, np.arange(count, dtype=np.int32), attrs)
 
 
 def _chunked_like(field: xr.DataArray, source: xr.DataArray) -> xr.DataArray:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import fields, replace
 from functools import partial
-from inspect import signature
 from typing import Any, Self
 
 import numpy as np
@@ -21,7 +20,7 @@ from tqdm import tqdm
 
 from . import pool
 from ._typing import BoolArray
-from .assembly import assemble
+from .assembly import REALIZATION, assemble
 from .card import card
 from .checkpoint import read
 from .coordinates import Coordinates
@@ -224,13 +223,14 @@ class DiffusionImputer(Imputer):
         packed = fitted.spec.pack(plain)
         if packed.chunks is None:
             check_values(packed, fitted.spec, for_fit=False)
-            if bool(packed.notnull().all()):
+            if members is None and bool(packed.notnull().all()):
                 return ds
         if seed is not None and seed < 0:
             raise ImputeError(f"seed={seed!r} must be a whole number of 0 or more")
         if guidance is not None and sampler is None:
             sampler = "multi_step"
-        name, run = self._sampler(sampler, members)
+        name, run = self._sampler(sampler)
+        self._check_members(members, name, run, plain)
         penalty = None if guidance is None else self._penalty(guidance, name, run, plain, spec)
         domain: BoolArray | xr.DataArray
         if where is not None:
@@ -244,13 +244,13 @@ class DiffusionImputer(Imputer):
             domain[-spec.given :] = False
         filler = self._filler(plain, spec, name, run, fitted.seed if seed is None else seed)
         filler.domain = domain if isinstance(domain, np.ndarray) else None
-        filler.penalty = penalty
-        mean, error = reconstruct(filler, packed, progress=progress, cuts=cuts)
+        filler.penalty, filler.members = penalty, members or 0
+        mean, error, draws = reconstruct(filler, packed, progress=progress, cuts=cuts)
         out = assemble(
             plain, fitted.spec, mean, domain=domain, standard_error=error,
             method=f"{self.name}, {fitted.method}, {name}", where=where,
             scaled=f"scaled by the errors at {fitted.withheld.cells} withheld observations, by "
-            "distance to the nearest observation",
+            "distance to the nearest observation", members=draws,
         )  # fmt: skip
         return requantify(out, units)
 
@@ -321,25 +321,34 @@ class DiffusionImputer(Imputer):
         """The settings that the method of the fit gives a sampler."""
         return dict(METHODS.create(self.fitted.method).samplers.get(name, {}))
 
-    def _sampler(self, sampler: str | Sampler | None, members: int | None) -> tuple[str, Sampler]:
+    def _sampler(self, sampler: str | Sampler | None) -> tuple[str, Sampler]:
         """Name and instance: as given, or as the method sets it up."""
         if isinstance(sampler, Sampler):
-            if members is not None:
-                raise ImputeError(
-                    f"members={members} beside a sampler that is set up already; give it to the "
-                    "sampler: SAMPLERS.create('ensemble', members=...)"
-                )
             return type(sampler).__module__.rpartition(".")[2], sampler
-        name = sampler or ("ensemble" if members is not None else self.fitted.sampler)
-        options = self.sampler_settings(name)
-        if members is not None:
-            if members < 1 or "members" not in signature(SAMPLERS.get(name)).parameters:
-                raise ImputeError(
-                    f"members={members} with sampler={name!r}: members is the number of contexts "
-                    "of sampler='ensemble' or 'multi_step', at least 1"
-                )
-            options["members"] = members
-        return name, SAMPLERS.create(name, **options)
+        name = sampler or self.fitted.sampler
+        return name, SAMPLERS.create(name, **self.sampler_settings(name))
+
+    def _check_members(
+        self, members: int | None, name: str, sampler: Sampler, ds: xr.Dataset
+    ) -> None:
+        """Refuse what no members can be drawn from."""
+        if members is None:
+            return
+        if members < 1:
+            raise ImputeError(
+                f"members={members!r} must be a whole number of 1 or more, of fields to draw"
+            )
+        if REALIZATION in ds.dims or REALIZATION in ds.coords:
+            raise ImputeError(
+                f"members= puts fields along {REALIZATION!r}, which these data have already; "
+                f"rename that: ds.rename({REALIZATION}='member')"
+            )
+        first = self.fitted.denoiser.first
+        if not sampler.in_place and (first is None or first.reach is None):
+            raise ImputeError(
+                f"members= with sampler={name!r}: draws are made with the covariance of the first "
+                f"guesses, and method {self.fitted.method!r} has none; use sampler='multi_step'"
+            )
 
     def _penalty(
         self, guidance: str | Guidance, name: str, run: Sampler, ds: xr.Dataset, spec: FieldSpec

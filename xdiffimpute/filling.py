@@ -16,7 +16,7 @@ from typing import Any
 
 import xarray as xr
 
-from .assembly import FLAGS, package_version
+from .assembly import FLAGS, REALIZATION, package_version
 from .chunking import check_chunks
 from .damage import Damage, left_out, unreadable
 from .exceptions import DataError, ImputeError, OutputExistsError
@@ -195,7 +195,9 @@ def _blanked(filled: xr.Dataset, damages: Sequence[Damage]) -> xr.Dataset:
             (f"{name}_imputation_flag", FLAGS.index("not_imputed")),
         ):
             if other in filled:
-                changed[other] = _replaced(filled[other].variable, boxes, value)
+                drawn = (slice(None),) * (REALIZATION in filled[other].dims)
+                places = [(*drawn, *box) for box in boxes]
+                changed[other] = _replaced(filled[other].variable, places, value)
     return filled.assign(changed)
 
 

@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .conditional_simulation import unit_errors
 from .covariance import Covariance
 from .kriging import MOST_FACTORED, GaussianField, krige
 from .kriging_variance import kriging_variance
@@ -155,6 +157,33 @@ class FirstGuesses(nn.Module):
         around = self.periodic if periodic is None else periodic
         with torch.autocast(context.device.type, enabled=False):
             return kriging_variance(context.float(), self._field, periodic=around, asked=asked)
+
+    def unit_errors(
+        self,
+        context: Tensor,
+        rng: np.random.Generator,
+        count: int,
+        periodic: bool | None = None,
+        asked: Tensor | None = None,
+    ) -> Tensor:
+        """Draws of errors that kriging may have made, see :func:`.unit_errors`.
+
+        Parameters
+        ----------
+        context : Tensor, shape (C, T, H, W)
+        rng : numpy.random.Generator
+        count : int
+            N, draws.
+        periodic : bool, optional
+            As for the guesses.
+        asked : bool Tensor, shape (C, T, H, W), optional
+
+        Returns
+        -------
+        Tensor, shape (N, C, T, H, W)
+        """
+        around = self.periodic if periodic is None else periodic
+        return unit_errors(context, self._field, rng, count, periodic=around, asked=asked)
 
     @torch.no_grad()
     def tune(

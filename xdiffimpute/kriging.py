@@ -60,6 +60,12 @@ class GaussianField:
     factored : int
         Up to so many observations of a window, their matrix is factored.
 
+    Attributes
+    ----------
+    variance : Tensor, shape (C,)
+    noise : Tensor, shape (1, C, 1, 1, 1)
+        Variance of the errors of observation.
+
     Examples
     --------
     >>> lags = torch.tensor([0.0, 0.5, 1.0, 0.5, 0.0]).view(1, 1, 1, 1, 5)
@@ -79,8 +85,9 @@ class GaussianField:
     ) -> None:
         self.shape, self.frames = shape, frames
         self.spectrum: Spectrum = spectrum(covariance, shape, frames, periodic=periodic)
-        variance = covariance.variance.clamp(min=0.0) * covariance.noise
-        self.noise = variance.clamp(min=TINY).float().view(1, -1, 1, 1, 1)
+        self.variance = covariance.variance.clamp(min=TINY).float()
+        noise = self.variance * covariance.noise.float()
+        self.noise = noise.clamp(min=TINY).view(1, -1, 1, 1, 1)
         self._single = self.spectrum.matrices.to(torch.complex64)
         cells = (2 * shape[0] - 1) * (2 * shape[1] - 1)
         fits = 8 * cells * self.spectrum.matrices[:, 0, 0].numel() <= LARGEST_TABLE
@@ -109,8 +116,8 @@ class GaussianField:
         ----------
         x : Tensor, shape (B, C, T, H, W)
             Anomalies; what stands outside the context is ignored.
-        context : Tensor, shape (B, C, T, H, W)
-            1 where the value is given, 0 elsewhere.
+        context : Tensor, shape (B, C, T, H, W) or (1, C, T, H, W)
+            1 where the value is given, 0 elsewhere; one for all is factored once.
         steps : int
             Of conjugate gradients, for windows of many observations.
         added : Tensor, shape (B,), optional
@@ -124,8 +131,9 @@ class GaussianField:
         known = x * context
         added = x.new_zeros(len(x)) if added is None else added
         noise = self.noise + added.view(-1, 1, 1, 1, 1)
-        few = context.flatten(1).sum(dim=1) <= self._factored
-        few &= added <= NOISY
+        few = (context.flatten(1).sum(dim=1) <= self._factored) & (added <= NOISY)
+        if not few.all():
+            context = context.expand_as(known)
         if few.all():
             return self._by_factors(known, context, noise)
         many = self._weights(known[~few], context[~few], noise[~few], steps)
@@ -139,33 +147,46 @@ class GaussianField:
     def _by_factors(self, y: Tensor, context: Tensor, noise: Tensor) -> Tensor:
         """Expected values from a factor of the matrix of each window's observations."""
         groups, *_, joint = self.spectrum.matrices.shape
-        grouped = context.reshape(len(y), groups, joint, *context.shape[-2:])
-        values = y.reshape(grouped.shape).double()
-        noise = noise.expand(y.shape).reshape(grouped.shape)
+        grouped = context.reshape(len(context), groups, joint, *context.shape[-2:])
+        values = y.reshape(len(y), *grouped.shape[1:]).double()
+        noise = noise.expand(y.shape).reshape(values.shape)
         weights = torch.zeros_like(values)
         height, width = self.table.shape[-2:]
-        for b in range(len(y)):
+        for b in range(len(context)):
+            rows = slice(b, b + 1) if len(context) == len(y) else slice(None)
             for g in range(groups):
-                m, r, c = at = grouped[b, g].nonzero(as_tuple=True)
+                m, r, c = grouped[b, g].nonzero(as_tuple=True)
                 first = (m * joint * height + r) * width + c
                 second = (m * height + height // 2 - r) * width + width // 2 - c
                 system = self.table[g].view(-1)[first[:, None] + second]
-                system.diagonal().mul_(1 + FLOOR).add_(noise[b, g][at])
+                system.diagonal().mul_(1 + FLOOR).add_(noise[b, g, m, r, c])
                 factor = torch.linalg.cholesky(system)
-                weights[b, g][at] = torch.cholesky_solve(values[b, g][at][:, None], factor)[:, 0]
+                sides = values[rows, g, m, r, c].mT
+                weights[rows, g, m, r, c] = torch.cholesky_solve(sides, factor).mT
         return self._filtered(self.spectrum.matrices, weights.view_as(y)).float()
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Fields from this distribution, shape (count, C, T, h, w), on the whole torus."""
+        white = torch.randn(count, *self.torus, generator=generator, device=generator.device)
+        return self.coloured(white)
+
+    @property
+    def torus(self) -> tuple[int, int, int, int]:
+        """Shape of a field on the whole torus, (C, T, h, w)."""
         groups, *_, joint = self.spectrum.matrices.shape
-        channels = groups * joint // self.frames
-        white = torch.randn(
-            count, channels, self.frames, *self.spectrum.size, generator=generator,
-            device=generator.device,
-        ).to(self.noise.device)  # fmt: skip
+        return groups * joint // self.frames, self.frames, *self.spectrum.size
+
+    def coloured(self, white: Tensor) -> Tensor:
+        """Fields from this distribution, made of white noise (B, C, T, h, w) on the torus."""
+        return self._filtered(self._root, white.to(self.noise.device))
+
+    @cached_property
+    def _root(self) -> Tensor:
+        """Square roots of the spectrum's matrices."""
         values, vectors = torch.linalg.eigh(self.spectrum.matrices)
         root = (vectors * values.clamp(min=0.0).sqrt()[..., None, :]) @ vectors.mH
-        return self._filtered(root.to(torch.complex64), white)
+        single: Tensor = root.to(torch.complex64)
+        return single
 
     def power(self, fields: Tensor) -> Tensor:
         """Mean cross-spectra of fields (B, C, T, h, w) on the torus, as in a Spectrum."""

@@ -39,7 +39,12 @@ FLOOR = 1e-9  # noise without which a matrix might have no factor
 
 @torch.no_grad()
 def kriging_variance(
-    context: Tensor, field_of: FieldOf, *, periodic: bool, asked: Tensor | None = None
+    context: Tensor,
+    field_of: FieldOf,
+    *,
+    periodic: bool,
+    asked: Tensor | None = None,
+    neighbours: int = NEIGHBOURS,
 ) -> Tensor:
     """Variance of an observation at each cell, given those of the context.
 
@@ -54,6 +59,8 @@ def kriging_variance(
     asked : bool Tensor, shape (B, C, T, H, W), optional
         Where it is wanted; in tiles without such a cell it is the variance without observations.
         Default: everywhere.
+    neighbours : int
+        Observations for each tile.
 
     Returns
     -------
@@ -76,7 +83,7 @@ def kriging_variance(
     frames, h, w = context.shape[2:]
     wanted = torch.ones_like(context, dtype=torch.bool) if asked is None else asked
     if max(h, w) <= LARGEST:
-        return _of_windows(field_of((h, w), frames, periodic), context, wanted)
+        return _of_windows(field_of((h, w), frames, periodic), context, wanted, neighbours)
     th, tw = min(PIECE, h), min(PIECE, w)
     field = field_of((th, tw), frames, periodic and tw == w)
     sides = [ramp(n, OVERLAP if n < whole else 0) for n, whole in ((th, h), (tw, w))]
@@ -87,12 +94,12 @@ def kriging_variance(
             rows = torch.arange(top, top + th, device=context.device)[:, None]
             columns = torch.arange(left, left + tw, device=context.device)[None, :] % w
             cut = context[..., rows, columns], wanted[..., rows, columns]
-            total[..., rows, columns] += share * _of_windows(field, *cut)
+            total[..., rows, columns] += share * _of_windows(field, *cut, neighbours)
             weight[rows, columns] += share
     return total / weight
 
 
-def _of_windows(field: GaussianField, context: Tensor, asked: Tensor) -> Tensor:
+def _of_windows(field: GaussianField, context: Tensor, asked: Tensor, neighbours: int) -> Tensor:
     """Of windows (B, C, T, H, W) as large as the field's."""
     groups, joint = field.table.shape[:2]
     grouped = context.reshape(len(context), groups, joint, *context.shape[-2:])
@@ -100,17 +107,17 @@ def _of_windows(field: GaussianField, context: Tensor, asked: Tensor) -> Tensor:
     noise = field.noise.expand(1, *context.shape[1:]).reshape(grouped.shape[1:])
     out = torch.empty_like(grouped)
     for g in range(groups):
-        group = _Group(field.table[g].double(), noise[g].double())
+        group = _Group(field.table[g].double(), noise[g].double(), neighbours)
         for b in range(len(grouped)):
             out[b, g] = group.variance(grouped[b, g], wanted[b, g])
     return out.view_as(context)
 
 
 class _Group:
-    """M channels and frames that go together: covariances by lag, and noise (M, H, W)."""
+    """M channels and frames that go together: covariances by lag, noise (M, H, W)."""
 
-    def __init__(self, table: Tensor, noise: Tensor) -> None:
-        self.table, self.noise = table, noise
+    def __init__(self, table: Tensor, noise: Tensor, neighbours: int) -> None:
+        self.table, self.noise, self.neighbours = table, noise, neighbours
         self.joint, self.shape = len(table), (noise.shape[-2], noise.shape[-1])
         middle = self.shape[0] - 1, self.shape[1] - 1
         own = table[range(self.joint), range(self.joint), middle[0], middle[1]]
@@ -125,7 +132,7 @@ class _Group:
             tile = self._tile(len(at))
             cells = _cells(tile, context.device)
             for m, corners in self._tiles(asked, tile):
-                if len(at) <= NEIGHBOURS:
+                if len(at) <= self.neighbours:
                     known, counts = at[None], at.new_ones(1, len(at))
                 else:
                     known, counts = self._neighbours(context, m, corners, tile)
@@ -138,8 +145,8 @@ class _Group:
         """Rows and columns of a tile which holds a quarter of the neighbours."""
         h, w = self.shape
         side = max(h, w)
-        while observations > NEIGHBOURS and side > LEAST_TILE:
-            if side * side * observations / (h * w) <= NEIGHBOURS / 4:
+        while observations > self.neighbours and side > LEAST_TILE:
+            if side * side * observations / (h * w) <= self.neighbours / 4:
                 break
             side = (side + 1) // 2
         return min(max(side, LEAST_TILE), h), min(max(side, LEAST_TILE), w)
@@ -172,7 +179,7 @@ class _Group:
         """Observations (tiles, n, 3) that matter most to tiles, and which of these count."""
         if (m, *tile) not in self._orders:
             self._orders[m, *tile] = self._order(m, tile)
-        enough = round(SPARE * NEIGHBOURS * context.numel() / float(context.sum()))
+        enough = round(SPARE * self.neighbours * context.numel() / float(context.sum()))
         order = self._orders[m, *tile][:enough]
         y, x = (order[:, k + 1] + corners[:, k, None] for k in (0, 1))
         h, w = self.shape
@@ -180,7 +187,7 @@ class _Group:
         y, x = y.clamp(0, h - 1), x.clamp(0, w - 1)
         seen = inside & (context[order[:, 0], y, x] > 0)
         rank = torch.arange(len(order), 0, -1, device=seen.device) * seen
-        first = rank.topk(min(NEIGHBOURS, len(order)), dim=1)
+        first = rank.topk(min(self.neighbours, len(order)), dim=1)
         channel = order[:, 0].expand_as(y)
         found = [part.gather(1, first.indices) for part in (channel, y, x)]
         return torch.stack(found, dim=-1), (first.values > 0).long()

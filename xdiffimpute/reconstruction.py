@@ -69,6 +69,8 @@ class Filler:
     seed : int
     penalty : Penalty, optional
         For a sampler that is guided.
+    members : int
+        Draws of the posterior beside the mean.
     domain : bool array, shape (C, H, W), optional
         Cells that are wanted. Windows of frames which lack none of them are passed over, and such
         frames may come back as NaN.
@@ -87,6 +89,7 @@ class Filler:
     density: float | None = None
     seed: int = 0
     penalty: Penalty | None = None
+    members: int = 0
     domain: BoolArray | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -129,36 +132,80 @@ class Filler:
 
         Returns
         -------
-        float array, shape (2, stop - start, C, H, W)
-            Mean and standard error in the units of the data.
+        float array, shape (2 + members, stop - start, C, H, W)
+            Mean, standard error and members in the units of the data.
         """
         low, high = self.segment(start, stop)
         z = self.statistics.forward(np.asarray(values, np.float32), self.regressors[low:high])
         check_block(values, z)
+        mean, variance = self._blended(z, series, low, start, stop)
+        if (unknown := self._unknown(z, low, start, stop)) is not None:
+            pair = variance.swapaxes(0, 1), unknown.swapaxes(0, 1)
+            variance = self.calibration.combined(*pair).swapaxes(0, 1)
+        spread = np.sqrt(variance)
+        spread *= self._factor(np.isfinite(z[start - low : stop - low]))
+        regressors = self.regressors[start:stop]
+        fields = [
+            self.statistics.inverse(mean, regressors, spread=spread),
+            self.statistics.inverse_spread(spread, mean, regressors),
+        ]
+        if self.members and self.sampler.in_place:
+            draws = [mean] + [
+                self._blended(z, series, low, start, stop, draw=k)[0]
+                for k in range(1, self.members)
+            ]
+            fields += [self.statistics.inverse(draw, regressors) for draw in draws]
+        elif self.members:
+            for error in self._unit_errors(z, series, low, start, stop):
+                fields.append(self.statistics.inverse(mean + spread * error, regressors))
+        return np.stack(fields).astype(np.float32)
+
+    def _blended(
+        self, z: FloatArray, series: int, low: int, start: int, stop: int, draw: int = 0
+    ) -> tuple[FloatArray, FloatArray]:
+        """Mean and variance of frames [start, stop), of all windows that touch them."""
         total = np.zeros((2, *z.shape), dtype=np.float64)
         weight = np.zeros((z.shape[0], 1, 1, 1), dtype=np.float64)
         share = ramp(self.window, self.window // 2)[:, None, None, None]
-        for t, mean, variance in self._windows_of(z, series, low, start, stop):
+        for t, mean, variance in self._windows_of(z, series, low, start, stop, draw):
             span = slice(t - low, t - low + self.window)
             total[0, span] += share * mean
             total[1, span] += share * variance
             weight[span] += share
         inner = slice(start - low, stop - low)
         weight[weight == 0.0] = np.nan
-        mean = (total[0, inner] / weight[inner]).astype(np.float32)
-        variance = (total[1, inner] / weight[inner]).astype(np.float32)
-        if (unknown := self._unknown(z, low, start, stop)) is not None:
-            pair = variance.swapaxes(0, 1), unknown.swapaxes(0, 1)
-            variance = self.calibration.combined(*pair).swapaxes(0, 1)
-        spread = np.sqrt(variance)
-        spread *= self._factor(np.isfinite(z[inner]))
-        regressors = self.regressors[start:stop]
-        return np.stack(
-            [
-                self.statistics.inverse(mean, regressors, spread=spread),
-                self.statistics.inverse_spread(spread, mean, regressors),
-            ]
-        ).astype(np.float32)
+        mean, variance = (total[:, inner] / weight[inner]).astype(np.float32)
+        return mean, variance
+
+    def _unit_errors(
+        self, z: FloatArray, series: int, low: int, start: int, stop: int
+    ) -> FloatArray:
+        """Errors of members over the standard error, (members, n, C, H, W).
+
+        Those of windows that overlap are joined so that their variance stays one.
+        """
+        first = self.denoiser.first
+        if first is None:
+            raise ValueError("no covariance is known")
+        device = next(self.denoiser.parameters()).device
+        missing = np.isnan(z) if self.domain is None else np.isnan(z) & self.domain
+        total = np.zeros((self.members, *z.shape), dtype=np.float32)
+        squares = np.zeros((z.shape[0], 1, 1, 1), dtype=np.float32)
+        share = ramp(self.window, self.window // 2)[:, None, None, None]
+        for t in self._gappy(missing, low, start, stop):
+            span = slice(t - low, t - low + self.window)
+            known, asked = (
+                torch.from_numpy(part.swapaxes(0, 1).copy()).to(device)
+                for part in (np.isfinite(z[span]).astype(np.float32), missing[span])
+            )
+            rng = self._rng(9, series, t)
+            drawn = first.unit_errors(known, rng, self.members, self.periodic, asked)
+            total[:, span] += share * drawn.cpu().numpy().swapaxes(1, 2)
+            squares[span] += share**2
+        inner = slice(start - low, stop - low)
+        squares[squares == 0.0] = np.nan
+        found: FloatArray = total[:, inner] / np.sqrt(squares[inner])
+        return found
 
     def _factor(self, observed: BoolArray) -> FloatArray:
         """Factors of the standard error at the cells of frames (n, C, H, W)."""
@@ -166,27 +213,33 @@ class Filler:
         return self.calibration.factor(distance.swapaxes(0, 1)).swapaxes(0, 1)
 
     def _windows_of(
-        self, z: FloatArray, series: int, low: int, start: int, stop: int
+        self, z: FloatArray, series: int, low: int, start: int, stop: int, draw: int
     ) -> Iterator[tuple[int, FloatArray, FloatArray]]:
         """First frame, mean and variance (T, C, H, W) of each window about a frame with gaps."""
         missing = np.isnan(z) if self.domain is None else np.isnan(z) & self.domain
-        gappy = low + np.flatnonzero(missing.any(axis=(1, 2, 3)))
-        gappy = gappy[(gappy >= start) & (gappy < stop)]
-        times = [t for t in self.windows() if ((gappy >= t) & (gappy < t + self.window)).any()]
+        times = self._gappy(missing, low, start, stop)
         cells = self.window * int(np.prod(z.shape[1:]))
         size = max(1, cells_at_once(next(self.denoiser.parameters()).device) // cells)
         for k in range(0, len(times), size):
             group = times[k : k + size]
-            mean, variance = self._predict(z, group, series, low)
+            mean, variance = self._predict(z, group, series, low, draw)
             yield from zip(group, mean, variance, strict=True)
 
-    def _rng(self, purpose: int, series: int, time: int) -> np.random.Generator:
-        return np.random.default_rng(np.random.SeedSequence([self.seed, purpose, series, time]))
+    def _gappy(self, missing: BoolArray, low: int, start: int, stop: int) -> list[int]:
+        """First frames of the windows about a frame of [start, stop) that misses something."""
+        gappy = low + np.flatnonzero(missing.any(axis=(1, 2, 3)))
+        gappy = gappy[(gappy >= start) & (gappy < stop)]
+        return [t for t in self.windows() if ((gappy >= t) & (gappy < t + self.window)).any()]
 
-    def _noise(self, series: int, start: int, shape: tuple[int, ...]) -> torch.Tensor:
+    def _rng(self, purpose: int, *place: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([self.seed, purpose, *place]))
+
+    def _noise(
+        self, series: int, start: int, shape: tuple[int, ...], draw: tuple[int, ...]
+    ) -> torch.Tensor:
         """Where a window starts from, (C, T, H, W): one field a frame, common to all windows."""
-        frames = [gaussian(shape, self._rng(8, series, start + k)) for k in range(self.window)]
-        return torch.stack(frames, dim=1)
+        rngs = [self._rng(8, series, start + k, *draw) for k in range(self.window)]
+        return torch.stack([gaussian(shape, rng) for rng in rngs], dim=1)
 
     def _guide(self, penalty: Penalty, times: list[int], series: int) -> Guide:
         """The penalty of a standardised field of a window."""
@@ -198,8 +251,9 @@ class Filler:
         return lambda field, n: penalty(field * scale + mean[n], series)
 
     def _predict(
-        self, z: FloatArray, times: list[int], series: int, low: int
+        self, z: FloatArray, times: list[int], series: int, low: int, draw: int
     ) -> tuple[FloatArray, FloatArray]:
+        which = (draw,) if draw else ()
         device = next(self.denoiser.parameters()).device
         rows, columns = np.arange(z.shape[-2]), np.arange(z.shape[-1])
         cut = [z[t - low : t - low + self.window].transpose(1, 0, 2, 3) for t in times]
@@ -214,9 +268,9 @@ class Filler:
                 observed.to(values.dtype),
                 torch.from_numpy(np.stack(features)).to(device),
                 self.partition,
-                [self._rng(3, series, t) for t in times],
+                [self._rng(3, series, t, *which) for t in times],
                 self.density,
-                torch.stack([self._noise(series, t, z.shape[1:]) for t in times])
+                torch.stack([self._noise(series, t, z.shape[1:], which) for t in times])
                 if self.sampler.in_place
                 else None,
                 **guide,
@@ -270,7 +324,7 @@ def reconstruct(
     *,
     progress: bool = False,
     cuts: Sequence[int] = (),
-) -> tuple[xr.DataArray, xr.DataArray]:
+) -> tuple[xr.DataArray, xr.DataArray, list[xr.DataArray]]:
     """Fill a packed array.
 
     Parameters
@@ -287,22 +341,27 @@ def reconstruct(
     -------
     mean, standard_error : DataArray
         Like ``packed``.
+    members : list of DataArray
+        Each like ``packed``, as many as the filler draws.
     """
     packed = packed.transpose("series", "time", "channel", "y", "x")
     n_series, n_time = packed.shape[:2]
     length = segment_frames(packed.shape, filler.window)
     edges = sorted({*range(0, n_time, length), *cuts, n_time})
     spans = list(zip(edges[:-1], edges[1:], strict=True))
+    count = 2 + filler.members
     if packed.chunks is None:
-        out = np.empty((2, *packed.shape), dtype=np.float32)
+        out = np.empty((count, *packed.shape), dtype=np.float32)
         jobs = [(s, a, b) for s in range(n_series) for a, b in spans]
         for s, a, b in progress_bar(jobs, show=progress, desc="fill", unit="block"):
             low, high = filler.segment(a, b)
             out[:, s, a:b] = filler(packed.values[s, low:high], s, a, b)
-        return packed.copy(data=out[0]), packed.copy(data=out[1])
+        mean, error, *members = (packed.copy(data=field) for field in out)
+        return mean, error, members
     pieces = [Span(a, b, *filler.segment(a, b)) for a, b in spans]
-    both = in_segments(packed.data, pieces, _apply, as_one_task(filler), lead=2)
-    return packed.copy(data=both[0]), packed.copy(data=both[1])
+    every = in_segments(packed.data, pieces, _apply, as_one_task(filler), lead=count)
+    mean, error, *members = (packed.copy(data=every[k]) for k in range(count))
+    return mean, error, members
 
 
 def _apply(filler: Filler, values: FloatArray, series: int, start: int, stop: int) -> FloatArray:
