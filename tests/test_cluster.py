@@ -67,7 +67,7 @@ def assert_as_in_memory(out: Path, imputer: DiffusionImputer) -> None:
 
 
 def filler_of(imputer: DiffusionImputer, sampler: str = "single_pass") -> Filler:
-    name, run = imputer._sampler(sampler, None)
+    name, run = imputer._sampler(sampler)
     return imputer._filler(make(), imputer.fitted.spec, name, run, 0)
 
 

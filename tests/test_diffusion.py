@@ -326,23 +326,14 @@ def test_wrong_use_is_explained(fitted):
         DiffusionImputer().fill(ds)
     with pytest.raises(ImputeError, match="unknown options"):
         DiffusionImputer(epochs=3)
-    with pytest.raises(ImputeError, match="members is the number of contexts"):
-        imputer.fill(ds, members=0)
     with pytest.raises(ImputeError, match="steps=0 must be a whole number of 1 or more"):
         fit(ds, steps=0)
     assert "not fitted" in repr(DiffusionImputer()) and "3 steps" in repr(imputer)
 
 
-def test_more_members_are_an_ensemble(fitted):
-    ds, imputer = fitted
-    filled = imputer.fill(ds, members=2)
-    assert "ensemble" in filled.attrs["history"]
-    assert np.isfinite(filled["sst"].values[:, 4:]).all()
-
-
 def test_a_segment_reads_the_frames_its_windows_touch(fitted):
     ds, imputer = fitted
-    name, run = imputer._sampler(None, None)
+    name, run = imputer._sampler(None)
     filler: Filler = imputer._filler(ds, imputer.fitted.spec, name, run, 0)
     assert filler.windows()[0] == 0 and filler.windows()[-1] == 24 - 4
     low, high = filler.segment(8, 12)
@@ -406,7 +397,7 @@ def test_an_ensemble_does_not_depend_on_how_the_frames_are_cut(fitted):
     """Windows have contexts of their own, wherever the segment that is filled begins."""
     ds, imputer = fitted
     spec = imputer.fitted.spec
-    _, run = imputer._sampler("ensemble", 3)
+    _, run = imputer._sampler(SAMPLERS.create("ensemble", members=3))
     filler = imputer._filler(ds, spec, "ensemble", run, 0)
     values = spec.pack(ds).values[0]
     whole = filler(values, 0, 0, 24)

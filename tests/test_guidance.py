@@ -105,14 +105,14 @@ def test_into_a_store_in_python_and_on_the_command_line(
     water, imputer, tmp_path, monkeypatch
 ) -> None:
     """The same as in memory."""
-    monkeypatch.setitem(Standard.samplers, "multi_step", {"steps": 4})
+    monkeypatch.setitem(Standard.samplers, "multi_step", {"steps": 4, "members": 1})
     few = water[1].isel(sample=slice(0, 2))
-    expected = few.impute.fill(imputer, guidance="shallow_water", members=1, progress=False)
+    expected = few.impute.fill(imputer, guidance="shallow_water", progress=False)
     path = tmp_path / "python.zarr"
-    few.impute.fill_to(path, imputer, guidance="shallow_water", members=1, progress=False)
+    few.impute.fill_to(path, imputer, guidance="shallow_water", progress=False)
     imputer.save(tmp_path / "water.imputer")
     few.to_netcdf(tmp_path / "water.nc")
-    told = ["fill", "water.nc", "line.zarr", "--imputer", "water.imputer", "--members", "1"]
+    told = ["fill", "water.nc", "line.zarr", "--imputer", "water.imputer"]
     with contextlib.chdir(tmp_path):
         done = CliRunner().invoke(main, [*told, "--guidance", "shallow_water", "-q"])
         assert done.exit_code == 0, done.output

@@ -123,4 +123,8 @@ def test_factors_are_made_where_they_are_worth_it(noise: float, factored: int) -
     x = x + noise * torch.randn(x.shape, generator=generator)
     context = (torch.rand(x.shape, generator=generator) < 0.6).float()
     query = (torch.rand(x.shape, generator=generator) < 0.3) * (1 - context)
-    assert estimate_covariance([(x, context, query)], (12, 12), periodic=False).factored == factored
+    found = estimate_covariance([(x, context, query)], (12, 12), periodic=False)
+    assert found.factored == factored
+    few = context * (torch.rand(x.shape, generator=generator) < 0.5)  # nobody knows of large ones
+    found = estimate_covariance([(x, few, query)], (12, 12), periodic=False)
+    assert found.factored == MOST_FACTORED

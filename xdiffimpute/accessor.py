@@ -203,7 +203,10 @@ class _Impute(ABC, Generic[X]):
             ``SAMPLERS.create("multi_step", steps=50, weight="t2")``, from
             ``xdiffimpute.samplers``. Default: what measured better in ``fit``.
         members : int, optional
-            Number of contexts, K in Eqs. 10 and 27.
+            Draw so many fields of the posterior, which the variables then hold along a dimension
+            ``realization`` in place of the mean: each is complete, agrees with the observations,
+            and differs from the others by as much as the standard error says, in patterns that
+            the data's covariance has. With ``sampler="multi_step"``: samples of the diffusion.
         where : bool DataArray, optional
             Cells to fill; default: those observed at least once in training. Elsewhere the
             network's answer would be arbitrary (Theorem 1), and NaN is kept.

@@ -33,7 +33,7 @@ SKIPPED = 3
 @click.argument("out", metavar="OUT", type=click.Path())
 @click.option("--imputer", "chosen", metavar="MODEL|NAME", type=click.Path(), required=True,
               help="A saved imputer, or a baseline: xdiffimpute list baselines.")  # fmt: skip
-@click.option("--members", type=click.IntRange(1), help="Contexts of the ensemble sampler.")
+@click.option("--members", type=click.IntRange(1), help="Draw so many fields, along realization.")
 @click.option("--sampler", metavar="NAME", help="See: xdiffimpute list samplers.")
 @click.option("--guidance", metavar="NAME",
               help="A law to be pulled towards: xdiffimpute list guidance.")  # fmt: skip

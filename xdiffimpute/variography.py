@@ -6,7 +6,8 @@ another one. Steps of expectation and maximisation do: gaps are filled with draw
 distribution given the data, and the covariance of what results is taken. Which model it is, how far
 lags are damped and shrunk, how much is noise and how many of the steps help is decided by the
 errors at the query in frames that the covariance is not made from; then it is made again from all.
-They decide as well whether large windows are worth a factor of their matrix (:mod:`.kriging`).
+They decide as well whether large windows are worth a factor of their matrix (:mod:`.kriging`); where
+none of those that judge is large, they are.
 
 References
 ----------
@@ -153,7 +154,8 @@ def estimate_covariance(
             if (now := error(trial)) >= least:
                 break
             apart, least, rounds = trial, now, k + 1
-    worth = error(apart, factored=QUICKLY_FACTORED) > WORTH * least
+    large = _with_many(more, QUICKLY_FACTORED)
+    worth = not large or error(apart, large, QUICKLY_FACTORED) > WORTH * error(apart, large)
     factored = MOST_FACTORED if worth else QUICKLY_FACTORED
     if judged is None:
         return Estimates(apart, apart, factored)
@@ -274,6 +276,17 @@ def _affordable(samples: Sequence[Sample], work: float) -> list[Sample]:
         if fits < len(x):
             break
     return kept
+
+
+def _with_many(samples: Sequence[Sample], observations: int) -> list[Sample]:
+    """The windows with more observations than that, of which there may be none."""
+    found = []
+    for sample in samples:
+        many = sample[1].flatten(1).sum(dim=1) > observations
+        if many.any():
+            x, context, query = (field[many] for field in sample)
+            found.append((x, context, query))
+    return found
 
 
 def _error(

@@ -1,0 +1,137 @@
+"""Draws of the posterior along CF's realization: whole fields, as far apart as the error says."""
+
+import contextlib
+
+import numpy as np
+import pytest
+import xarray as xr
+from click.testing import CliRunner
+
+import xdiffimpute as xdi
+from xdiffimpute.cli import main
+from xdiffimpute.diffusion import DiffusionImputer
+from xdiffimpute.exceptions import ImputeError
+from xdiffimpute.metrics import METRICS
+from xdiffimpute.samplers import SAMPLERS
+
+QUICK = {"steps": 20, "window": 3, "progress": False, "summary": False, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def fitted() -> tuple[xr.Dataset, DiffusionImputer]:
+    ds = xdi.example(days=14)
+    return ds, DiffusionImputer(**QUICK).fit(ds)
+
+
+def test_they_are_as_far_apart_as_the_standard_error_says(fitted) -> None:
+    ds, imputer = fitted
+    mean, drawn = imputer.fill(ds), imputer.fill(ds, members=200)
+    gaps = ds["sst"].isnull() & mean["sst"].notnull()
+    ratio = drawn["sst"].std("realization") / mean["sst_standard_error"]
+    assert float(ratio.where(gaps).median()) == pytest.approx(1.0, abs=0.05)
+    away = (drawn["sst"].mean("realization") - mean["sst"]) / mean["sst_standard_error"]
+    assert float(np.sqrt((away**2).where(gaps).mean())) < 2 / 200**0.5
+    seen = ds["sst"].notnull()
+    for member in drawn["sst"].transpose("realization", ...):
+        xr.testing.assert_equal(member.where(seen).drop_vars("realization"), ds["sst"])
+    whole = drawn["sst"].notnull().all("realization")
+    assert bool((whole == mean["sst"].notnull()).all())
+
+
+def test_errors_of_neighbours_go_together(fitted) -> None:
+    """As those of a field do, so that the error of a mean over a region is right."""
+    ds, imputer = fitted
+    drawn = imputer.fill(ds, members=100)["sst"]
+    unit = (drawn - drawn.mean("realization")) / drawn.std("realization")
+    gaps = ds["sst"].isnull()
+    for dim, least in (("lon", 0.4), ("time", 0.15)):
+        both = gaps & gaps.shift({dim: 1}, fill_value=False)
+        alike = (unit * unit.shift({dim: 1})).mean("realization").where(both)
+        assert float(alike.mean()) > least, f"{dim}: {float(alike.mean())}"
+
+
+def test_what_comes_back(fitted) -> None:
+    ds, imputer = fitted
+    ds = ds.copy()
+    ds["sst"].encoding = {"chunksizes": (4, 12, 16), "zlib": True}
+    drawn = imputer.fill(ds, members=3)
+    assert drawn["sst"].dims == ("realization", "time", "lat", "lon")
+    assert drawn["realization"].attrs["standard_name"] == "realization"
+    assert drawn["sst"].attrs.keys() >= ds["sst"].attrs.keys()
+    assert drawn["sst"].encoding["chunksizes"] == (1, 4, 12, 16)
+    assert drawn["sst_standard_error"].dims == ds["sst"].dims
+    array = ds["sst"].impute.fill(imputer, members=2)
+    assert array.dims == drawn["sst"].dims and "sst_standard_error" in array.coords
+    whole = ds.fillna(15.0)
+    assert imputer.fill(whole, members=2)["sst"].sizes["realization"] == 2
+
+
+def test_a_member_depends_on_its_number_and_the_seed_alone(fitted) -> None:
+    ds, imputer = fitted
+    many, few = imputer.fill(ds, members=5), imputer.fill(ds, members=2)
+    xr.testing.assert_equal(many["sst"].isel(realization=slice(2)), few["sst"])
+    lazy = imputer.fill(ds.chunk(time=4), members=2)
+    assert lazy["sst"].chunks[0] == (1, 1)
+    np.testing.assert_allclose(lazy["sst"], few["sst"], atol=1e-4)
+    other = imputer.fill(ds, members=2, seed=5)
+    gaps = ds["sst"].isnull() & few["sst"].notnull().all("realization")
+    apart = abs(other["sst"] - few["sst"]).where(gaps)
+    assert float((apart > 1e-3).where(gaps).mean()) > 0.95
+
+
+def test_of_the_diffusion_itself(fitted) -> None:
+    ds, imputer = fitted
+    steps = SAMPLERS.create("multi_step", steps=4, members=2)
+    drawn, one = imputer.fill(ds, members=3, sampler=steps), imputer.fill(ds, sampler=steps)
+    xr.testing.assert_equal(drawn["sst"].isel(realization=0, drop=True), one["sst"])
+    gaps = (ds["sst"].isnull() & one["sst"].notnull()).values
+    assert (drawn["sst"].std("realization").values[gaps] > 0).all()
+
+
+def test_into_a_store(fitted, tmp_path) -> None:
+    """In Python and on the command line as in memory."""
+    ds, imputer = fitted
+    expected = imputer.fill(ds, members=2)
+    ds.impute.fill_to(tmp_path / "python.zarr", imputer, members=2, progress=False)
+    imputer.save(tmp_path / "sst.imputer")
+    ds.to_netcdf(tmp_path / "sst.nc")
+    with contextlib.chdir(tmp_path):
+        for out in ("line.zarr", "line.nc"):
+            told = ["fill", "sst.nc", out, "--imputer", "sst.imputer", "--members", "2", "-q"]
+            done = CliRunner().invoke(main, told)
+            assert done.exit_code == 0, done.output
+    for name in ("python.zarr", "line.zarr", "line.nc"):
+        with xr.open_dataset(tmp_path / name) as found:
+            assert found["sst"].dims == expected["sst"].dims
+            np.testing.assert_allclose(found["sst"], expected["sst"], atol=1e-4)
+            assert found["realization"].attrs["standard_name"] == "realization"
+
+
+def test_what_is_wrong_is_said(fitted) -> None:
+    ds, imputer = fitted
+    with pytest.raises(ImputeError, match="members=0 must be a whole number of 1 or more"):
+        imputer.fill(ds, members=0)
+    with pytest.raises(ImputeError, match=r"rename\(realization='member'\)"):
+        imputer.fill(ds.assign_coords(realization=0), members=2)
+    paper = DiffusionImputer(**QUICK | {"steps": 1}, method="paper").fit(ds)
+    with pytest.raises(ImputeError, match="method 'paper' has none; use sampler='multi_step'"):
+        paper.fill(ds, members=2)
+
+
+def test_ranks_of_a_truth_that_is_one_of_them_are_level() -> None:
+    rng = np.random.default_rng(0)
+    fields = xr.DataArray(rng.normal(size=(5, 50, 40)), dims=("realization", "y", "x"), name="a")
+    truth = xr.Dataset({"a": (("y", "x"), rng.normal(size=(50, 40)))})
+    ranks = METRICS.create("rank_histogram")
+    found = ranks(fields.to_dataset(), truth)["a"]
+    assert found.dims == ("rank",) and float(found.sum()) == pytest.approx(1.0)
+    np.testing.assert_allclose(found, 1 / 6, atol=0.03)
+    close = ranks(0.3 * fields.to_dataset(), truth)["a"]
+    assert close[0] > 0.25 and close[-1] > 0.25
+    half = xr.DataArray(np.arange(50) < 25, dims="y")
+    rows = ranks(fields.to_dataset(), truth, where=half, dim="x")["a"]
+    assert rows.dims == ("rank", "y") and bool(rows[:, 25:].isnull().all())
+    lazy = ranks(fields.to_dataset().chunk(y=10), truth)["a"]
+    np.testing.assert_allclose(lazy.compute(), found)
+    with pytest.raises(Exception, match="fill with ds.impute.fill"):
+        ranks(truth, truth)
