@@ -188,6 +188,9 @@ def test_lazy_and_the_same(name, no_compute, pair):
     elif name == "propagation":
         truth = DATASETS.create("advection", samples=2, shape=(8, 8), frames=3).open()
         filled = truth + 0.1
+    elif name == "rank_histogram":
+        _, truth, _ = pair
+        filled = xr.concat([truth - 1, truth + 1], "realization").transpose("time", ...)
     else:
         filled, truth, _ = pair
     metric = METRICS.create(name)

@@ -27,6 +27,7 @@ __all__ = ["unit_errors"]
 
 LARGEST, PIECE, OVERLAP = 128, 96, 32
 NEIGHBOURS = 320  # for the standard deviation, which has to fit the draws
+AT_ONCE = 1_500_000  # cells of draws that are kriged together, which takes forty times as many
 LEAST = 1e-4  # of the variance of the field; errors less than that are left as small as they are
 
 
@@ -105,15 +106,18 @@ def _of_window(
 ) -> Tensor:
     """Of a window (C, T, H, W) as large as the field's: (N, C, T, H, W)."""
     h, w = context.shape[-2:]
-    drawn = field.coloured(_normal(field.torus, rngs, context))[..., :h, :w]
-    noise = field.noise.sqrt() * _normal(tuple(context.shape), rngs, context)
-    kriged = field.mean(drawn + noise, context[None])[..., :h, :w]
+    size, wrong = max(1, AT_ONCE // context.numel()), []
+    for k in range(0, len(rngs), size):
+        some = rngs[k : k + size]
+        drawn = field.coloured(_normal(field.torus, some, context))[..., :h, :w]
+        noise = field.noise.sqrt() * _normal(tuple(context.shape), some, context)
+        wrong.append(drawn - field.mean(drawn + noise, context[None])[..., :h, :w])
     unknown = kriging_variance(
         context[None], lambda *_: field, periodic=False, asked=asked[None], neighbours=NEIGHBOURS
     )[0]
     own = field.variance.view(-1, 1, 1, 1)
     left = (unknown - field.noise[0]).clamp(min=LEAST * own)
-    return (drawn - kriged) * (1 - context) / left.sqrt()
+    return torch.cat(wrong) * (1 - context) / left.sqrt()
 
 
 def _normal(shape: tuple[int, ...], rngs: Sequence[np.random.Generator], like: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ kriging and its neighbourhoods.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +36,8 @@ SPARE, LOOKED_AT = 4, 8192
 AT_ONCE = 32  # tiles
 LARGEST, PIECE, OVERLAP = 96, 64, 16
 FLOOR = 1e-9  # noise without which a matrix might have no factor
+
+_KEPT: WeakKeyDictionary[GaussianField, dict[int, list[_Group]]] = WeakKeyDictionary()
 
 
 @torch.no_grad()
@@ -104,13 +107,23 @@ def _of_windows(field: GaussianField, context: Tensor, asked: Tensor, neighbours
     groups, joint = field.table.shape[:2]
     grouped = context.reshape(len(context), groups, joint, *context.shape[-2:])
     wanted = asked.reshape(grouped.shape)
-    noise = field.noise.expand(1, *context.shape[1:]).reshape(grouped.shape[1:])
     out = torch.empty_like(grouped)
-    for g in range(groups):
-        group = _Group(field.table[g].double(), noise[g].double(), neighbours)
+    for g, group in enumerate(_groups(field, neighbours)):
         for b in range(len(grouped)):
             out[b, g] = group.variance(grouped[b, g], wanted[b, g])
     return out.view_as(context)
+
+
+def _groups(field: GaussianField, neighbours: int) -> list[_Group]:
+    """Kept as long as the field is: the order of neighbours is the same in all windows."""
+    kept = _KEPT.setdefault(field, {})
+    if neighbours not in kept:
+        groups, joint = field.table.shape[:2]
+        each = field.noise.expand(1, -1, field.frames, *field.shape)
+        noise = each.reshape(groups, joint, *field.shape).double()
+        pairs = zip(field.table.double(), noise, strict=True)
+        kept[neighbours] = [_Group(table, own, neighbours) for table, own in pairs]
+    return kept[neighbours]
 
 
 class _Group:

@@ -6,8 +6,8 @@ another one. Steps of expectation and maximisation do: gaps are filled with draw
 distribution given the data, and the covariance of what results is taken. Which model it is, how far
 lags are damped and shrunk, how much is noise and how many of the steps help is decided by the
 errors at the query in frames that the covariance is not made from; then it is made again from all.
-They decide as well whether large windows are worth a factor of their matrix (:mod:`.kriging`); where
-none of those that judge is large, they are.
+They decide as well whether large windows are worth a factor of their matrix (:mod:`.kriging`);
+where none of those that judge is large, they are.
 
 References
 ----------

@@ -3,10 +3,10 @@
     python recipes/benchmarks/members.py
     python recipes/benchmarks/members.py --picture docs/figures/ranks.png
 
-Gaussian fields of 32 x 32 cells, with 30% of the pixels and with 5 of 9 blocks observed; of a hundred
-samples that were not trained on, 19 members each. A rank histogram of 20 ranks is level at 0.05. The
-regional mean is that of a sample's hidden cells: its error is right only if members go together in
-space as errors do.
+Gaussian fields of 32 x 32 cells, with 30% of the pixels and with 5 of 9 blocks observed; of a
+hundred samples that were not trained on, 19 members each. A rank histogram of 20 ranks is level at
+0.05. The regional mean is that of a sample's hidden cells: its error is right only if members go
+together in space as errors do.
 """
 
 from __future__ import annotations
