@@ -13,6 +13,7 @@ from recipes.benchmarks.accuracy.trial import Shown, Trial
 from xdiffimpute.baselines import BASELINES
 from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.exceptions import ImputeError
+from xdiffimpute.samplers import SAMPLERS
 
 __all__ = ["LEARNED", "MEMBERS", "METHODS", "OURS", "PAPER", "run_method"]
 
@@ -20,7 +21,7 @@ OURS, PAPER = "standard", "paper"
 LEARNED = (OURS, PAPER)
 METHODS = (*LEARNED, *BASELINES)
 MEMBERS = 10
-SAMPLERS: dict[str, dict[str, Any]] = {"single_pass": {}, "ensemble": {"members": MEMBERS}}
+JUDGED: dict[str, dict[str, Any]] = {"single_pass": {}, "ensemble": {"members": MEMBERS}}
 
 
 def run_method(name: str, case: Case, trial: Trial, seed: int, minutes: float) -> dict[str, Any]:
@@ -51,11 +52,12 @@ def _network(name: str, case: Case, trial: Trial, seed: int, minutes: float) -> 
     history = imputer.fitted.history
     seconds = {"fit": time.perf_counter() - start, "training": history.seconds}
     fills = {}
-    for sampler, options in SAMPLERS.items():
+    for sampler, options in JUDGED.items():
         start = time.perf_counter()
         filled = imputer.fill(
-            shown.filled, sampler=sampler, where=shown.where, progress=False, **options
-        ).compute()
+            shown.filled, sampler=SAMPLERS.create(sampler, **options), where=shown.where,
+            progress=False,
+        ).compute()  # fmt: skip
         seconds[sampler] = time.perf_counter() - start
         fills[sampler] = trial.judge(filled)
     chosen = imputer.fitted.sampler
