@@ -50,9 +50,10 @@ imputer
 # %% [markdown]
 # ## The standard error
 #
-# Zero where observed. It should grow into the gap. After a training as short as this one it
-# hardly does: `fit` scales it by one factor, so that on average it agrees with the errors at
-# withheld observations, and how it varies from cell to cell the network has to learn.
+# Zero where observed, and it grows into the gap. `fit` has two candidates for it, the variance that
+# the network learned and the kriging variance, which follows from the covariance of the data and
+# from where the observations are. It takes what makes the errors at withheld observations
+# likeliest, and scales it to agree with them.
 
 # %%
 filled = ds.impute.fill(imputer, progress=False)
@@ -100,9 +101,8 @@ right.set(
 plt.show()
 
 # %% [markdown]
-# On the left, points on one vertical line: the claim is the same for all groups, while their
-# errors differ. On the right, above the line means that intervals are too wide, below it that
-# they are too narrow. Right on average is not right in each cell.
+# On the left, points on the line: cells that claim more doubt are wrong by more. On the right,
+# above the line means that intervals are too wide, below it that they are too narrow.
 
 # %%
 print(f"error / standard error: {np.sqrt(np.mean((error / sigma) ** 2)):.2f} (1 if honest)")
@@ -126,71 +126,64 @@ print(f"actual error of the mean      {float(np.sqrt((off**2).mean())):.3f}")
 print(f"claimed if cells were independent {float(np.sqrt((naive**2).mean())):.3f}")
 
 # %% [markdown]
-# ## Samples
+# ## Members
 #
-# For questions about more than one cell there are draws of whole fields. `members=` is something
-# else: the number of contexts that are averaged into one estimate.
+# For questions about more than one cell there are draws of whole fields, along CF's `realization`.
+# Each agrees with the observations; their errors go together in space as those of the data do.
 
 # %%
 few = ds.isel(sample=slice(0, 8))
 known = truth.isel(sample=slice(0, 8))
+members = few.impute.fill(imputer, members=DRAWS, progress=False)
 
-
-def draw(weight):
-    """Samples of the first fields."""
-    sampler = SAMPLERS.create("multi_step", steps=4 if QUICK else 12, members=2, weight=weight)
-    draws = [
-        few.impute.fill(imputer, sampler=sampler, seed=seed, progress=False)[["field"]]
-        for seed in range(DRAWS)
-    ]
-    return xr.concat(draws, xr.Variable("realization", range(DRAWS)), combine_attrs="override")
-
-
-drawn = {"weight 't' (default)": draw("t"), "weight 'all'": draw("all")}
-
-# %%
 frame = xr.concat(
-    [known["field"][0], *(drawn["weight 'all'"]["field"][k, 0] for k in range(3))],
-    xr.Variable("field", ["truth", "sample 1", "sample 2", "sample 3"]),
+    [known["field"][0], *(members["field"][k, 0].drop_vars("realization") for k in range(3))],
+    xr.Variable("field", ["truth", "member 0", "member 1", "member 2"]),
     coords="minimal", compat="override",
 )  # fmt: skip
 frame.plot(col="field", figsize=(11, 3), cmap="RdBu_r", vmin=-2.5, vmax=2.5)
 plt.show()
 
 # %% [markdown]
-# Look at samples before you use them. The truth is smooth, and these are not: parts are grainy,
-# and others are close to the mean. A network that was trained for a minute or two, and mostly
-# for its mean estimate, is not yet a good source of samples; 1500 updates on smaller fields
-# looked no better.
-#
-# By default samples are drawn towards the mean estimate (`weight="t"`); `weight="all"` follows
-# the diffusion alone. The continuous ranked probability score judges value and spread together;
-# lower is better.
+# The sampler `"multi_step"` draws members from the diffusion itself, in many steps each. By default
+# its samples are drawn towards the mean estimate (`weight="t"`); `weight="all"` follows the
+# diffusion alone.
+
+# %%
+drawn = {"members": members}
+for weight in ("t", "all"):
+    steps = SAMPLERS.create("multi_step", steps=4 if QUICK else 12, members=2, weight=weight)
+    drawn[f"multi_step, weight {weight!r}"] = few.impute.fill(
+        imputer, sampler=steps, members=DRAWS, progress=False
+    )
+
+# %% [markdown]
+# The continuous ranked probability score judges value and spread together; lower is better. Spread
+# and error should be the same, of cells and of the means over a gap.
 
 # %%
 crps, gaps = METRICS.create("crps"), few.isnull()
-members = filled.isel(sample=slice(0, 8))
-rows = {"standard error": {"crps": float(crps(members, known, where=gaps)["field"])}}
+within = lambda field: field.where(gaps["field"]).mean(["y", "x"])
+size = lambda values: float(np.sqrt((values**2).mean()))
+estimate = filled.isel(sample=slice(0, 8))
+rows = {"standard error": {"crps": float(crps(estimate, known, where=gaps)["field"])}}
 for name, samples in drawn.items():
-    mean, spread = samples["field"].mean("realization"), samples["field"].std("realization", ddof=1)
-    inside = lambda values: float(np.sqrt((values**2).where(gaps["field"]).mean()))
-    means = samples["field"].where(gaps["field"]).mean(["y", "x"])
+    field = samples["field"]
+    off = field.mean("realization") - known["field"]
     rows[name] = {
-        "crps": float(crps(samples, known, where=gaps)["field"]),
-        "error of the mean estimate": inside(mean - known["field"]),
-        "spread": inside(spread),
-        "spread of gap means": float(np.sqrt((means.std("realization", ddof=1) ** 2).mean())),
+        "crps": float(crps(samples[["field"]], known, where=gaps)["field"]),
+        "error": size(off.where(gaps["field"])),
+        "spread": size(field.std("realization", ddof=1).where(gaps["field"])),
+        "error of gap means": size(within(off)),
+        "spread of gap means": size(within(field).std("realization", ddof=1)),
     }
 pd.DataFrame(rows).T.round(3)
 
 # %% [markdown]
-# Their spread is smaller than their error, and the spread of the means over a gap is smaller
-# than the actual error of that mean, printed above. The plain standard error scores best here.
-#
 # ## What to rely on
 #
-# - On average over many cells, the standard error is about right: it was scaled to be.
-# - In a single cell, and far inside a gap larger than those withheld, it may not be.
+# - Where gaps are like those that were withheld, the standard error is about right, near
+#   observations and far from them.
+# - Farther inside a gap than anything that was withheld, it is what the covariance says.
 # - It knows nothing of the instrument's own error, nor of gaps that depend on the value itself.
-# - For means and extremes neither is enough: take samples only where their spread, held against
-#   observations that you hid, agrees with their error.
+# - For means and extremes take members, and hold their spread against observations that you hid.

@@ -77,14 +77,14 @@ def test_as_json_and_back():
 def test_the_likeliest_variance_is_taken(share):
     """Errors whose variance is one of the network, of kriging, or between; of both alike, one."""
     rng = np.random.default_rng(1)
-    variance, unknown = np.exp(rng.standard_normal((2, 1, 20_000)))
-    true = variance**share * unknown ** (1 - share)
+    variance, kriging = np.exp(rng.standard_normal((2, 1, 20_000)))
+    true = variance**share * kriging ** (1 - share)
     squared = 4.0 * true * rng.standard_normal(true.shape) ** 2
     ones = np.ones_like(true)
-    found = Calibration.fit(squared, variance, ones, ones, unknown)
-    assert found.shares == [share] and found.needs_unknown == (share < 1)
+    found = Calibration.fit(squared, variance, ones, ones, kriging)
+    assert found.shares == [share] and found.needs_kriging == (share < 1)
     assert found.factor(np.ones((1, 1))) == pytest.approx(2.0, rel=0.05)
-    np.testing.assert_allclose(found.combined(variance, unknown), true)
+    np.testing.assert_allclose(found.combined(variance, kriging), true)
     assert Calibration.fit(squared, variance, ones, ones).shares == [1.0]
 
 
@@ -119,9 +119,9 @@ def test_a_fill_makes_its_standard_error_from_the_kriging_variance():
     first = imputer.fitted.denoiser.first
     for frame in (0, 1, 6, 11):
         start = int(np.clip(frame - 1, 0, 9))
-        unknown = first.unknown(context[None, None, start : start + 3])[0, 0, frame - start]
+        kriging = first.variance(context[None, None, start : start + 3])[0, 0, frame - start]
         here = gaps[frame]
-        np.testing.assert_allclose(error[frame][here], scale * unknown.sqrt()[here], rtol=1e-3)
+        np.testing.assert_allclose(error[frame][here], scale * kriging.sqrt()[here], rtol=1e-3)
     imputer.fitted.calibration = {"single_pass": Calibration(factors, np.ones(1))}
     other = imputer.fill(ds, sampler="single_pass")["sst_standard_error"].values
     assert not np.allclose(other[gaps], error[gaps], rtol=0.05)

@@ -2,12 +2,11 @@
 
 A network tells where it is in doubt, but not always by how much; right after a short training its
 standard error hardly grows towards the middle of a gap, and it hardly falls where more is observed
-than in training. The kriging variance (:mod:`xdiffimpute.kriging_variance`) does both, but knows
+than in training. The kriging variance (:mod:`xdiffimpute.local_kriging`) does both, but knows
 nothing of the values. Errors at withheld observations say which of them is likelier, or whether
 their geometric mean is, and how large the standard error should be. They are compared in classes of
 the distance to the nearest observation of the frame, since that is what an error grows with most. A
-class with few withheld observations follows those beside it, and far from any with some, the
-variance stands as it is.
+class with few withheld observations follows those beside it, the less the farther they are.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ BOUNDS = np.array([1.5, 2.5, 4.5, 8.5, 16.5, 32.5])
 CENTRES = np.array([1.0, 2.0, 3.5, 6.5, 12.5, 24.5, 49.0])
 LEAST_CELLS = 20  # of a variable, to scale its standard error at all
 PRIOR_CELLS = 50  # by which a class is drawn to those beside it: errors nearby are alike
-FADING, DOUBT = 0.5, 0.2  # what a class says about the next one; the weight of no change at all
+FADING = 0.5  # of what a class says about others, for each step between them
+UNCHANGED = 0.2  # weight of a factor of one beside theirs
 SMALLEST, LARGEST, TINY = 0.1, 10.0, 1e-30
 SHARES = (0.0, 0.5, 1.0)  # of the network in the logarithm of the variance
 LEAST_VARIANCE = 1e-9
@@ -70,7 +70,7 @@ class Calibration:
         variance: FloatArray,
         distance: FloatArray,
         weight: FloatArray,
-        unknown: FloatArray | None = None,
+        kriging: FloatArray | None = None,
     ) -> Calibration:
         """Compare errors with what was expected.
 
@@ -82,7 +82,7 @@ class Calibration:
             To the nearest observation, in cells; may be infinite.
         weight : float array, shape (C, n)
             0 for cells that do not count.
-        unknown : float array, shape (C, n), optional
+        kriging : float array, shape (C, n), optional
             The kriging variances.
 
         Returns
@@ -100,8 +100,8 @@ class Calibration:
                 continue
             place = np.searchsorted(BOUNDS, distance[c][known])
             best = np.inf
-            for share in SHARES if unknown is not None else (1.0,):
-                other = None if unknown is None else unknown[c][known]
+            for share in SHARES if kriging is not None else (1.0,):
+                other = None if kriging is None else kriging[c][known]
                 expected = _combined(variance[c][known], other, share)
                 rows = _factors(squared[c][known], expected, place, weight[c][known])
                 scaled = expected * rows[place] ** 2
@@ -112,23 +112,23 @@ class Calibration:
         return cls(factors, shares)
 
     @property
-    def needs_unknown(self) -> bool:
+    def needs_kriging(self) -> bool:
         """Whether the kriging variance has a share."""
         return bool((self.shares < 1.0).any())
 
-    def combined(self, variance: FloatArray, unknown: FloatArray) -> FloatArray:
+    def combined(self, variance: FloatArray, kriging: FloatArray) -> FloatArray:
         """The variance that the factors apply to.
 
         Parameters
         ----------
-        variance, unknown : float arrays, shape (C, ...)
+        variance, kriging : float arrays, shape (C, ...)
             The network's, and the kriging variance.
 
         Returns
         -------
         float array, shape (C, ...)
         """
-        rows = zip(variance, unknown, self.shares, strict=True)
+        rows = zip(variance, kriging, self.shares, strict=True)
         return np.stack([_combined(one, other, float(share)) for one, other, share in rows])
 
     def factor(self, distance: FloatArray) -> FloatArray:
@@ -158,11 +158,11 @@ class Calibration:
         return cls(np.asarray(saved["factors"], float), np.asarray(saved["shares"], float))
 
 
-def _combined(variance: FloatArray, unknown: FloatArray | None, share: float) -> FloatArray:
+def _combined(variance: FloatArray, kriging: FloatArray | None, share: float) -> FloatArray:
     """A weighted geometric mean."""
-    if share == 1.0 or unknown is None:
+    if share == 1.0 or kriging is None:
         return np.maximum(variance, LEAST_VARIANCE)
-    one, other = np.maximum(variance, LEAST_VARIANCE), np.maximum(unknown, LEAST_VARIANCE)
+    one, other = np.maximum(variance, LEAST_VARIANCE), np.maximum(kriging, LEAST_VARIANCE)
     found: FloatArray = other if share == 0.0 else one**share * other ** (1.0 - share)
     return found
 
@@ -178,7 +178,7 @@ def _factors(
     each = np.log(np.maximum(error, TINY) / np.maximum(expected, TINY))
     share = count / (count + PRIOR_CELLS)
     near = FADING ** abs(np.subtract.outer(np.arange(len(CENTRES)), np.arange(len(CENTRES))))
-    others = near @ (share * each) / (near @ share + DOUBT)
+    others = near @ (share * each) / (near @ share + UNCHANGED)
     found: FloatArray = np.exp((share * each + (1 - share) * others) / 2).clip(SMALLEST, LARGEST)
     return found
 

@@ -254,12 +254,14 @@ class DiffusionImputer(Imputer):
         )  # fmt: skip
         return requantify(out, units)
 
-    def stretches(self, ds: xr.Dataset) -> Stretches:
+    def stretches(self, ds: xr.Dataset, members: int = 0) -> Stretches:
         """What is computed at once when a dataset is filled.
 
         Parameters
         ----------
         ds : Dataset
+        members : int
+            That are drawn.
 
         Returns
         -------
@@ -279,7 +281,7 @@ class DiffusionImputer(Imputer):
         fitted.spec.check(plain)
         packed = fitted.spec.pack(plain)
         window = min(fitted.window, packed.sizes["time"])
-        return fitted.spec.stretches(packed, segment_frames(packed.shape, window))
+        return fitted.spec.stretches(packed, segment_frames(packed.shape, window, members))
 
     def checksum(self) -> str:
         """A line that is another for an imputer that fills otherwise.
@@ -334,7 +336,7 @@ class DiffusionImputer(Imputer):
         """Refuse what no members can be drawn from."""
         if members is None:
             return
-        if members < 1:
+        if not isinstance(members, int) or members < 1:
             raise ImputeError(
                 f"members={members!r} must be a whole number of 1 or more, of fields to draw"
             )

@@ -112,7 +112,7 @@ def fill_to(
             f"{out!r} exists, and may be what these data are read from; give another path, remove "
             "it first, or pass the Dataset that was opened, which knows where it is from"
         )
-    stretches = imputer.stretches(ds)
+    stretches = imputer.stretches(ds, members=options.get("members") or 0)
     names, along, frames = stretches
     check_chunks(ds, names, along, frames)
     job = {}
@@ -135,7 +135,7 @@ def fill_to(
 
     with in_stretches():
         with _explained(explain):
-            filled = _blanked(imputer.fill(ready, **options), damages)
+            filled = _blanked(imputer.fill(ready, **options), ready, damages)
         kept = 0
         if along is None or Path(out).suffix == ".nc":
             with _explained(explain):
@@ -184,7 +184,7 @@ def _without(ds: xr.Dataset, damages: Sequence[Damage]) -> xr.Dataset:
     return ds.assign(changed)
 
 
-def _blanked(filled: xr.Dataset, damages: Sequence[Damage]) -> xr.Dataset:
+def _blanked(filled: xr.Dataset, ready: xr.Dataset, damages: Sequence[Damage]) -> xr.Dataset:
     """The filled dataset with nothing where the input could not be read, and flagged so."""
     changed = {}
     for name in dict.fromkeys(damage.variable for damage in damages):
@@ -195,8 +195,9 @@ def _blanked(filled: xr.Dataset, damages: Sequence[Damage]) -> xr.Dataset:
             (f"{name}_imputation_flag", FLAGS.index("not_imputed")),
         ):
             if other in filled:
-                drawn = (slice(None),) * (REALIZATION in filled[other].dims)
-                places = [(*drawn, *box) for box in boxes]
+                drawn = REALIZATION in filled[other].dims and REALIZATION not in ready.dims
+                every = (slice(0, filled.sizes[REALIZATION]),) if drawn else ()
+                places = [(*every, *box) for box in boxes]
                 changed[other] = _replaced(filled[other].variable, places, value)
     return filled.assign(changed)
 

@@ -19,10 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .conditional_simulation import unit_errors
 from .covariance import Covariance
 from .kriging import MOST_FACTORED, GaussianField, krige
-from .kriging_variance import kriging_variance
+from .local_kriging import kriging_variance, unit_errors
 from .space_time import Stiffness, fill_space_time, tune
 from .variography import estimate_covariance
 
@@ -133,7 +132,7 @@ class FirstGuesses(nn.Module):
         return krige(clean, context, self._field, periodic=periodic, added=added)
 
     @torch.no_grad()
-    def unknown(
+    def variance(
         self, context: Tensor, periodic: bool | None = None, asked: Tensor | None = None
     ) -> Tensor | None:
         """Variance that kriging expects of its errors, and of those of observation.
@@ -158,7 +157,7 @@ class FirstGuesses(nn.Module):
         with torch.autocast(context.device.type, enabled=False):
             return kriging_variance(context.float(), self._field, periodic=around, asked=asked)
 
-    def unit_errors(
+    def draw_errors(
         self,
         context: Tensor,
         rng: np.random.Generator,
@@ -166,7 +165,7 @@ class FirstGuesses(nn.Module):
         periodic: bool | None = None,
         asked: Tensor | None = None,
     ) -> Tensor:
-        """Draws of errors that kriging may have made, see :func:`.unit_errors`.
+        """Draws of errors of kriging over their deviation: :func:`.unit_errors`.
 
         Parameters
         ----------
@@ -262,7 +261,7 @@ class FirstGuesses(nn.Module):
 
     def _field(self, shape: tuple[int, int], frames: int, periodic: bool) -> GaussianField:
         """Kept from call to call, as long as the covariance stays the same."""
-        key = (*shape, frames, periodic, self.lags.device)
+        key = (*shape, frames, periodic, int(self.factored), self.lags.device)
         made = self._made.get(key)
         same = made is not None and all(map(torch.equal, made[0], (self.lags, self.noise)))
         if made is None or not same:

@@ -316,8 +316,9 @@ def _choose_sampler(
     long for a window as three steps of training.
     """
     most = max(LEAST_JUDGED, round(JUDGING * history.samples))
+    kriging = check.kriging_variance(denoiser, most)
     judged = {
-        name: check.judge(denoiser, SAMPLERS.create(name, **method.samplers[name]), most)
+        name: check.judge(denoiser, SAMPLERS.create(name, **method.samplers[name]), most, kriging)
         for name in method.candidates
     }
     errors = {name: error for name, (error, _) in judged.items()}

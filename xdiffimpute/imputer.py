@@ -39,7 +39,7 @@ class Imputer(ABC):
         """Fill the gaps; observed cells are returned bit for bit."""
 
     @abstractmethod
-    def stretches(self, ds: xr.Dataset) -> Stretches:
+    def stretches(self, ds: xr.Dataset, members: int = 0) -> Stretches:
         """What is computed at once when a dataset is filled; nothing is computed here."""
 
     @abstractmethod

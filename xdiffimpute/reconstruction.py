@@ -22,6 +22,7 @@ from .allocation import keep_memory
 from .calibration import Calibration, distance_to_observed
 from .coordinates import Coordinates
 from .denoiser import Denoiser
+from .exceptions import ImputeError
 from .guidance import Penalty
 from .guiding import Guide
 from .imputation import gaussian
@@ -139,8 +140,8 @@ class Filler:
         z = self.statistics.forward(np.asarray(values, np.float32), self.regressors[low:high])
         check_block(values, z)
         mean, variance = self._blended(z, series, low, start, stop)
-        if (unknown := self._unknown(z, low, start, stop)) is not None:
-            pair = variance.swapaxes(0, 1), unknown.swapaxes(0, 1)
+        if (kriging := self._kriging_variance(z, low, start, stop)) is not None:
+            pair = variance.swapaxes(0, 1), kriging.swapaxes(0, 1)
             variance = self.calibration.combined(*pair).swapaxes(0, 1)
         spread = np.sqrt(variance)
         spread *= self._factor(np.isfinite(z[start - low : stop - low]))
@@ -149,16 +150,28 @@ class Filler:
             self.statistics.inverse(mean, regressors, spread=spread),
             self.statistics.inverse_spread(spread, mean, regressors),
         ]
-        if self.members and self.sampler.in_place:
-            draws = [mean] + [
+        fields += self._members(z, mean, spread, series, low, start, stop)
+        return np.stack(fields).astype(np.float32, copy=False)
+
+    def _members(
+        self, z: FloatArray, mean: FloatArray, spread: FloatArray, series: int, low: int,
+        start: int, stop: int,
+    ) -> list[FloatArray]:  # fmt: skip
+        """Draws about the mean, or samples of the diffusion, each (n, C, H, W)."""
+        regressors = self.regressors[start:stop]
+        if not self.members:
+            return []
+        if self.sampler.in_place:
+            more = (
                 self._blended(z, series, low, start, stop, draw=k)[0]
                 for k in range(1, self.members)
-            ]
-            fields += [self.statistics.inverse(draw, regressors) for draw in draws]
-        elif self.members:
-            for error in self._unit_errors(z, series, low, start, stop):
-                fields.append(self.statistics.inverse(mean + spread * error, regressors))
-        return np.stack(fields).astype(np.float32)
+            )
+            return [self.statistics.inverse(draw, regressors) for draw in (mean, *more)]
+        size = self.statistics.trusted(spread)
+        return [
+            self.statistics.inverse(mean + size * error, regressors)
+            for error in self._unit_errors(z, series, low, start, stop)
+        ]
 
     def _blended(
         self, z: FloatArray, series: int, low: int, start: int, stop: int, draw: int = 0
@@ -186,7 +199,7 @@ class Filler:
         """
         first = self.denoiser.first
         if first is None:
-            raise ValueError("no covariance is known")
+            raise ImputeError("members are drawn with the covariance of first guesses")
         device = next(self.denoiser.parameters()).device
         missing = np.isnan(z) if self.domain is None else np.isnan(z) & self.domain
         total = np.zeros((self.members, *z.shape), dtype=np.float32)
@@ -199,7 +212,7 @@ class Filler:
                 for part in (np.isfinite(z[span]).astype(np.float32), missing[span])
             )
             rng = self._rng(9, series, t)
-            drawn = first.unit_errors(known, rng, self.members, self.periodic, asked)
+            drawn = first.draw_errors(known, rng, self.members, self.periodic, asked)
             total[:, span] += share * drawn.cpu().numpy().swapaxes(1, 2)
             squares[span] += share**2
         inner = slice(start - low, stop - low)
@@ -278,13 +291,15 @@ class Filler:
         mean, variance = (part.float().cpu().numpy().transpose(0, 2, 1, 3, 4) for part in out)
         return mean, variance
 
-    def _unknown(self, z: FloatArray, low: int, start: int, stop: int) -> FloatArray | None:
+    def _kriging_variance(
+        self, z: FloatArray, low: int, start: int, stop: int
+    ) -> FloatArray | None:
         """The kriging variance (n, C, H, W) of frames [start, stop), if it has a share.
 
         That of each frame comes from the window in whose middle it is, or nearly so.
         """
         first = self.denoiser.first
-        if first is None or not self.calibration.needs_unknown:
+        if first is None or not self.calibration.needs_kriging:
             return None
         device = next(self.denoiser.parameters()).device
         missing = np.isnan(z) if self.domain is None else np.isnan(z) & self.domain
@@ -299,7 +314,7 @@ class Filler:
                 torch.from_numpy(part.swapaxes(0, 1)[None].copy()).to(device)
                 for part in (np.isfinite(z[inner]).astype(np.float32), asked)
             )
-            found = first.unknown(known, self.periodic, wanted)
+            found = first.variance(known, self.periodic, wanted)
             if found is not None:
                 out[frames - start] = found[0].cpu().numpy().swapaxes(0, 1)[frames - t]
         return out
@@ -312,9 +327,9 @@ class Filler:
         return {int(windows[k]): frames[nearest == k] for k in np.unique(nearest)}
 
 
-def segment_frames(shape: tuple[int, ...], window: int) -> int:
+def segment_frames(shape: tuple[int, ...], window: int, members: int = 0) -> int:
     """Frames of a packed array (S, N, C, H, W) that are filled at once."""
-    frame = 4 * int(np.prod(shape[2:]))
+    frame = 4 * int(np.prod(shape[2:])) * (2 + members) // 2
     return min(shape[1], max(window, min(SEGMENT_FRAMES, SEGMENT_BYTES // frame)))
 
 
@@ -346,7 +361,7 @@ def reconstruct(
     """
     packed = packed.transpose("series", "time", "channel", "y", "x")
     n_series, n_time = packed.shape[:2]
-    length = segment_frames(packed.shape, filler.window)
+    length = segment_frames(packed.shape, filler.window, filler.members)
     edges = sorted({*range(0, n_time, length), *cuts, n_time})
     spans = list(zip(edges[:-1], edges[1:], strict=True))
     count = 2 + filler.members

@@ -233,12 +233,22 @@ class Statistics:
         """
         values = np.asarray(z * self.scale + self.climatology(regressors, region), np.float32)
         if self.log.any() and spread is not None:
-            doubt = np.minimum((spread * self.scale)[:, self.log], MOST_DOUBT)
+            doubt = (self.trusted(spread) * self.scale)[:, self.log]
             values[:, self.log] += doubt**2 / 2
         if self.log.any():
             part = np.exp(values[:, self.log]) - self.floor[self.log, None, None]
             values[:, self.log] = np.maximum(part, 0.0)
         return values
+
+    def trusted(self, spread: FloatArray) -> FloatArray:
+        """Standard errors of standardised anomalies (N, C, h, w); of logarithms no more than 1.5.
+
+        Beyond that an exponential of what may be wrong by so much says nothing.
+        """
+        if not self.log.any():
+            return spread
+        most = np.where(self.log[:, None, None], MOST_DOUBT / self.scale, np.inf)
+        return np.minimum(spread, most).astype(np.float32)
 
     def inverse_spread(
         self, spread: FloatArray, z: FloatArray, regressors: FloatArray,

@@ -38,7 +38,7 @@ __all__ = ["Estimates", "estimate_covariance", "judged_frames"]
 JUDGED_CELLS = 150_000
 FINAL, FINALISTS = 2, 2  # so many times the cells for so many of each kind
 SHRUNK = (0.0, 0.3, 0.6)  # towards the fitted model, which is tried by itself too
-WORTH = 1.01  # error without factors over that with them, from which on they are made
+WORTH = 1.01  # factors are made where the error without them is more than so many times theirs
 WORK = 3e10  # cubes of the numbers of observations that are factored
 CELLS_A_SAMPLE = 4_000  # of samples so few that their windows overlap: a small dataset
 WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of tapers, over the reach
@@ -154,7 +154,7 @@ def estimate_covariance(
             if (now := error(trial)) >= least:
                 break
             apart, least, rounds = trial, now, k + 1
-    large = _with_many(more, QUICKLY_FACTORED)
+    large = _between(more, QUICKLY_FACTORED, MOST_FACTORED)
     worth = not large or error(apart, large, QUICKLY_FACTORED) > WORTH * error(apart, large)
     factored = MOST_FACTORED if worth else QUICKLY_FACTORED
     if judged is None:
@@ -278,13 +278,14 @@ def _affordable(samples: Sequence[Sample], work: float) -> list[Sample]:
     return kept
 
 
-def _with_many(samples: Sequence[Sample], observations: int) -> list[Sample]:
-    """The windows with more observations than that, of which there may be none."""
+def _between(samples: Sequence[Sample], few: int, most: int) -> list[Sample]:
+    """The windows with more observations than few, up to most: there may be none."""
     found = []
     for sample in samples:
-        many = sample[1].flatten(1).sum(dim=1) > observations
-        if many.any():
-            x, context, query = (field[many] for field in sample)
+        count = sample[1].flatten(1).sum(dim=1)
+        some = (count > few) & (count <= most)
+        if some.any():
+            x, context, query = (field[some] for field in sample)
             found.append((x, context, query))
     return found
 

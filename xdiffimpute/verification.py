@@ -157,7 +157,11 @@ class Verification:
         return out
 
     def judge(
-        self, denoiser: Denoiser, run: Sampler, most: int | None = None
+        self,
+        denoiser: Denoiser,
+        run: Sampler,
+        most: int | None = None,
+        kriging: Tensor | None = None,
     ) -> tuple[float, Calibration]:
         """Error of a sampler, and the factors that make its standard error true.
 
@@ -167,6 +171,8 @@ class Verification:
         run : Sampler
         most : int, optional
             Windows to look at, of all :attr:`windows`.
+        kriging : Tensor, shape (N, C, T, H, W), optional
+            The :meth:`kriging_variance` of these, which the standard error may be made from.
 
         Returns
         -------
@@ -177,8 +183,7 @@ class Verification:
         picked = _spread(self.windows, most)
         squared, variance = self._compare(denoiser, run, picked)
         fields = [squared, variance, self.distances[picked], self.weights[picked]]
-        if (unknown := self._unknown(denoiser, picked)) is not None:
-            fields.append(unknown)
+        fields += [] if kriging is None else [kriging]
         calibration = Calibration.fit(
             *(part.transpose(0, 1).flatten(1).double().numpy() for part in fields)
         )
@@ -189,13 +194,25 @@ class Verification:
         weights = self.weights[picked]
         return float((squared * weights).sum() / weights.sum().clamp(min=1e-6))
 
-    def _unknown(self, denoiser: Denoiser, picked: list[int]) -> Tensor | None:
-        """The kriging variance, (N, C, T, H, W)."""
+    def kriging_variance(self, denoiser: Denoiser, most: int | None = None) -> Tensor | None:
+        """The variance that kriging expects, where the covariance is known.
+
+        Parameters
+        ----------
+        denoiser : Denoiser
+        most : int, optional
+            As for :meth:`judge`.
+
+        Returns
+        -------
+        Tensor, shape (N, C, T, H, W), or None
+        """
+        picked = _spread(self.windows, most)
         if denoiser.first is None:
             return None
         context = torch.isfinite(self.inputs[picked]).to(self.device, torch.float32)
         asked = self._paste(self.masks)[picked].to(self.device) > 0
-        found = denoiser.first.unknown(context, asked=asked)
+        found = denoiser.first.variance(context, asked=asked)
         if found is None:
             return None
         tile = (self.targets.shape[-2], self.targets.shape[-1])

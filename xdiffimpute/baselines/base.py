@@ -232,8 +232,8 @@ class Baseline(Imputer):
         )  # fmt: skip
         return requantify(out, units)
 
-    def stretches(self, ds: xr.Dataset) -> Stretches:
-        """What is computed at once when a dataset is filled."""
+    def stretches(self, ds: xr.Dataset, members: int = 0) -> Stretches:
+        """What is computed at once when a dataset is filled; there are no members."""
         plain, _ = dequantify(ds)
         spec = FieldSpec.from_dataset(plain, **self.layout)
         if self._fitted is not None:
