@@ -352,6 +352,20 @@ def test_a_chunk_that_cannot_be_decoded(
             )
 
 
+def test_members_around_a_chunk_that_cannot_be_decoded(source: Path, tmp_path: Path) -> None:
+    ds, out = xr.open_zarr(source, consolidated=False), tmp_path / "out.zarr"
+    imputer = DiffusionImputer(steps=1, window=1, progress=False, summary=False).fit(ds)
+    spoil(source, 5)
+    ds.impute.fill_to(out, imputer, members=2, skip_bad=True, progress=False)
+    with xr.open_dataset(out, engine="zarr") as found:
+        bad = np.isin(np.arange(FRAMES), np.arange(20, 24))
+        assert found["sst"].dims[0] == "realization"
+        empty = found["sst"].isnull().values.all(axis=(2, 3))
+        np.testing.assert_array_equal(empty, [bad, bad])
+        assert found["sst"].notnull().values[:, ~bad].all()
+        assert (found["sst_imputation_flag"].values[bad] == 2).all()
+
+
 def test_several_bad_chunks_in_space(tmp_path: Path, source: Path) -> None:
     spatial = tmp_path / "spatial.zarr"
     whole = xr.open_zarr(source, consolidated=False).load().drop_encoding()

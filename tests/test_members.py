@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from click.testing import CliRunner
+from scipy.ndimage import gaussian_filter
 
 import xdiffimpute as xdi
 from xdiffimpute.cli import main
@@ -88,6 +89,30 @@ def test_of_the_diffusion_itself(fitted) -> None:
     assert (drawn["sst"].std("realization").values[gaps] > 0).all()
 
 
+def test_of_several_variables_in_the_logarithm_and_beside_covariates() -> None:
+    """Errors of variables go together; rain stays positive; what is given has no members."""
+    rng = np.random.default_rng(0)
+    shape, dims = (30, 8, 10), ("time", "lat", "lon")
+    common = gaussian_filter(rng.normal(size=shape), (1, 1.5, 1.5)) * 6
+    own = gaussian_filter(rng.normal(size=shape), (1, 1.5, 1.5)) * 2
+    seen = gaussian_filter(rng.normal(size=shape), (0, 1.5, 1.5)) > 0
+    ds = xr.Dataset(
+        {"a": (dims, 280 + common), "b": (dims, common + own), "rain": (dims, np.exp(common)),
+         "terrain": (dims[1:], rng.normal(size=shape[1:]))},
+        {"time": np.datetime64("2024-01-01") + np.arange(30) * np.timedelta64(1, "D"),
+         "lat": np.arange(8.0), "lon": np.arange(10.0)},
+    ).astype("float32")  # fmt: skip
+    gappy = ds.assign({n: ds[n].where(xr.DataArray(seen, dims=dims)) for n in ("a", "b", "rain")})
+    imputer = DiffusionImputer(**QUICK | {"steps": 3}, log="rain", covariates=["terrain"])
+    drawn = imputer.fit(gappy).fill(gappy, members=60)
+    assert drawn["terrain"].dims == ("lat", "lon")
+    assert float(drawn["rain"].min()) >= 0.0 and bool(np.isfinite(drawn["rain"]).all())
+    units = {n: (drawn[n] - drawn[n].mean("realization")) / drawn[n].std("realization")
+             for n in ("a", "b")}  # fmt: skip
+    alike = (units["a"] * units["b"]).mean("realization").where(gappy["a"].isnull())
+    assert float(alike.mean()) > 0.3
+
+
 def test_into_a_store(fitted, tmp_path) -> None:
     """In Python and on the command line as in memory."""
     ds, imputer = fitted
@@ -131,6 +156,8 @@ def test_ranks_of_a_truth_that_is_one_of_them_are_level() -> None:
     half = xr.DataArray(np.arange(50) < 25, dims="y")
     rows = ranks(fields.to_dataset(), truth, where=half, dim="x")["a"]
     assert rows.dims == ("rank", "y") and bool(rows[:, 25:].isnull().all())
+    right = xr.concat([truth, truth, truth + 1], "realization")
+    np.testing.assert_allclose(ranks(right, truth)["a"], [1 / 3, 1 / 3, 1 / 3, 0])
     lazy = ranks(fields.to_dataset().chunk(y=10), truth)["a"]
     np.testing.assert_allclose(lazy.compute(), found)
     with pytest.raises(DataError, match="fill with ds.impute.fill"):

@@ -15,6 +15,8 @@ class RankHistogram(Metric):
 
     Level where members and truth are draws of one distribution; high at both ends where members
     are too alike, high in the middle where they are too far apart, sloping where they are biased.
+    A truth that equals members counts in equal parts for all ranks that it may have. Ask for the
+    filled cells alone, ``where=gappy.isnull()``: at observed ones all members are right.
 
     Parameters
     ----------
@@ -55,13 +57,12 @@ class RankHistogram(Metric):
                     f"{list(map(str, value.dims))}; fill with ds.impute.fill(imputer, members=20)"
                 )
             known = value.notnull().all(self.members) & truth[name].notnull()
-            rank = (value < truth[name]).sum(self.members).where(known).rename(name)
-            shares = [
-                answered(
-                    selected((rank == k).where(known).rename(name), where).mean(dim),
-                    rank, truth[name], where, dim,
-                )
-                for k in range(value.sizes[self.members] + 1)
-            ]  # fmt: skip
+            low = (value < truth[name]).sum(self.members).where(known).rename(name)
+            high = low + (value == truth[name]).sum(self.members)
+            shares = []
+            for k in range(value.sizes[self.members] + 1):
+                share = ((low <= k) & (k <= high)) / (high - low + 1)
+                mean = selected(share.where(known).rename(name), where).mean(dim)
+                shares.append(answered(mean, low, truth[name], where, dim))
             out[name] = xr.concat(shares, "rank").assign_attrs(units="1")
         return xr.Dataset(out)
