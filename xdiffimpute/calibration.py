@@ -4,7 +4,9 @@ A network tells where it is in doubt, but not always by how much; right after a 
 standard error hardly grows towards the middle of a gap, and it hardly falls where more is observed
 than in training. The kriging variance (:mod:`xdiffimpute.local_kriging`) does both, but knows
 nothing of the values. Errors at withheld observations say which of them is likelier, or whether
-their geometric mean is, and how large the standard error should be. They are compared in classes of
+their geometric mean is, and how large the standard error should be; where they hardly tell, it is
+the kriging variance, since less is observed around them than around the cells to fill. They are
+compared in classes of
 the distance to the nearest observation of the frame, since that is what an error grows with most. A
 class with few withheld observations follows those beside it, the less the farther they are.
 """
@@ -30,6 +32,7 @@ FADING = 0.5  # of what a class says about others, for each step between them
 UNCHANGED = 0.2  # weight of a factor of one beside theirs
 SMALLEST, LARGEST, TINY = 0.1, 10.0, 1e-30
 SHARES = (0.0, 0.5, 1.0)  # of the network in the logarithm of the variance
+CLEARLY = 0.05  # by so much more likely, in twice the logarithm for each cell, to take the next
 LEAST_VARIANCE = 1e-9
 
 
@@ -107,7 +110,7 @@ class Calibration:
                 scaled = expected * rows[place] ** 2
                 misfit = np.log(scaled) + squared[c][known] / scaled
                 unlikely = float(np.average(misfit, weights=weight[c][known]))
-                if unlikely < best:
+                if unlikely < best - CLEARLY:
                     best, factors[c], shares[c] = unlikely, rows, share
         return cls(factors, shares)
 
