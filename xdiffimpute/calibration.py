@@ -6,9 +6,9 @@ than in training. The kriging variance (:mod:`xdiffimpute.local_kriging`) does b
 nothing of the values. Errors at withheld observations say which of them is likelier, or whether
 their geometric mean is, and how large the standard error should be; where they hardly tell, it is
 the kriging variance, since less is observed around them than around the cells to fill. They are
-compared in classes of
-the distance to the nearest observation of the frame, since that is what an error grows with most. A
-class with few withheld observations follows those beside it, the less the farther they are.
+compared in classes of the distance to the nearest observation of the frame, since that is what an
+error grows with most. A class with few withheld observations follows those beside it, the less the
+farther they are.
 """
 
 from __future__ import annotations
