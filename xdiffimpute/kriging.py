@@ -60,12 +60,6 @@ class GaussianField:
     factored : int
         Up to so many observations of a window, their matrix is factored.
 
-    Attributes
-    ----------
-    variance : Tensor, shape (C,)
-    noise : Tensor, shape (1, C, 1, 1, 1)
-        Variance of the errors of observation.
-
     Examples
     --------
     >>> lags = torch.tensor([0.0, 0.5, 1.0, 0.5, 0.0]).view(1, 1, 1, 1, 5)
@@ -85,8 +79,7 @@ class GaussianField:
     ) -> None:
         self.shape, self.frames = shape, frames
         self.spectrum: Spectrum = spectrum(covariance, shape, frames, periodic=periodic)
-        self.variance = covariance.variance.clamp(min=TINY).float()
-        noise = self.variance * covariance.noise.float()
+        noise = covariance.variance.clamp(min=TINY).float() * covariance.noise.float()
         self.noise = noise.clamp(min=TINY).view(1, -1, 1, 1, 1)
         self._single = self.spectrum.matrices.to(torch.complex64)
         cells = (2 * shape[0] - 1) * (2 * shape[1] - 1)

@@ -55,11 +55,8 @@ Sample = tuple[Tensor, Tensor, Tensor]
 class Estimates(NamedTuple):
     """A covariance made from the frames that do not judge it, and the same from all frames.
 
-    Attributes
-    ----------
-    apart, whole : Covariance
-    factored : int
-        Up to so many observations of a window, a factor of their matrix is worth its time.
+    Up to as many observations of a window as the third says, a factor of their matrix is worth its
+    time.
 
     Examples
     --------
