@@ -180,9 +180,9 @@ for name, samples in drawn.items():
 pd.DataFrame(rows).T.round(3)
 
 # %% [markdown]
-# Members have about the spread of their error, of cells and of means. A score of N of them is higher
-# by a share of 1/N than that of the distribution they are drawn from. Samples of the diffusion are
-# too alike after a training as short as this one.
+# Members have about the spread of their error, of cells and of means. A score of N of them is
+# higher by a share of 1/N than that of the distribution they are drawn from. Samples of the
+# diffusion are too alike after a training as short as this one.
 #
 # ## What to rely on
 #

@@ -439,9 +439,9 @@ def count_windows(monkeypatch):
     """First frames of the windows that go through the network."""
     seen, predict = [], Filler._predict
 
-    def counted(self, z, times, series, low):
+    def counted(self, z, times, series, low, draw):
         seen.extend(times)
-        return predict(self, z, times, series, low)
+        return predict(self, z, times, series, low, draw)
 
     monkeypatch.setattr(Filler, "_predict", counted)
     return seen
@@ -475,9 +475,9 @@ def test_a_sampler_is_chosen_on_some_windows_after_a_short_training(monkeypatch)
 
     asked, judge = [], Verification.judge
 
-    def counted(self, denoiser, run, most=None):
+    def counted(self, denoiser, run, most=None, kriging=None):
         asked.append((most, self.windows))
-        return judge(self, denoiser, run, most)
+        return judge(self, denoiser, run, most, kriging)
 
     monkeypatch.setattr(Verification, "judge", counted)
     DiffusionImputer(steps=2, window=2, progress=False, summary=False).fit(make(frames=200))
