@@ -59,8 +59,8 @@ class Calibration:
     >>> distance = rng.integers(1, 9, size=(1, 5000)).astype(float)
     >>> error = distance * rng.standard_normal(distance.shape)
     >>> found = Calibration.fit(error**2, np.ones_like(error), distance, np.ones_like(error))
-    >>> found.factor(np.array([[1.0, 3.5, 6.5]])).round()
-    array([[1., 4., 7.]], dtype=float32)
+    >>> found.factor(np.array([[1.0, 2.0, 6.5]])).round()
+    array([[1., 2., 7.]], dtype=float32)
     """
 
     factors: FloatArray
