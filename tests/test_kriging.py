@@ -9,7 +9,7 @@ from stationary import dense, gaussian
 
 from xdiffimpute.covariance import Covariance, from_torus, pair_sums, spectrum, taper
 from xdiffimpute.datasets import DATASETS
-from xdiffimpute.kriging import GaussianField, krige
+from xdiffimpute.kriging import GaussianField, Sizes, krige
 from xdiffimpute.variography import estimate_covariance
 
 
@@ -154,8 +154,7 @@ def test_large_fields_are_kriged_in_pieces(monkeypatch):
     x = field_of((60, 70), 1, False).draw(1, generator)[..., :60, :70]
     context = (torch.rand(x.shape, generator=generator) < 0.5).float()
     whole = krige(x, context, field_of, periodic=False)
-    for name, size in (("LARGEST", 50), ("PIECE", 40), ("OVERLAP", 16)):
-        monkeypatch.setattr(f"xdiffimpute.kriging.{name}", size)
+    monkeypatch.setattr("xdiffimpute.kriging.SIZES", Sizes(50, 40, 16))
     pieces = krige(x, context, field_of, periodic=False)
     assert float((pieces - whole).abs().max()) < 0.1 * float(x.std())
     around = krige(x, context, field_of, periodic=True)

@@ -9,7 +9,7 @@ from stationary import dense, gaussian
 
 from xdiffimpute import local_kriging as module
 from xdiffimpute.covariance import Covariance, from_torus, spectrum, taper
-from xdiffimpute.kriging import GaussianField
+from xdiffimpute.kriging import GaussianField, Sizes
 from xdiffimpute.local_kriging import kriging_variance, unit_errors
 
 
@@ -57,10 +57,9 @@ def test_pieces_of_a_large_field_agree_with_the_whole(monkeypatch: pytest.Monkey
     field_of = partial(GaussianField, covariance)
     context = (torch.rand(1, 1, 1, 40, 70, generator=torch.manual_seed(0)) < 0.2).float()
     for periodic in (False, True):
-        monkeypatch.setattr(module, "LARGEST", 128)
+        monkeypatch.setattr(module, "SIZES", Sizes(128, 64, 16))
         whole = kriging_variance(context, field_of, periodic=periodic)
-        monkeypatch.setattr(module, "LARGEST", 32)
-        monkeypatch.setattr(module, "PIECE", 32)
+        monkeypatch.setattr(module, "SIZES", Sizes(32, 32, 16))
         pieces = kriging_variance(context, field_of, periodic=periodic)
         assert float((pieces / whole - 1).abs().max()) < 0.05
         assert float((pieces / whole - 1).abs().mean()) < 0.005

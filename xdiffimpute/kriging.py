@@ -21,8 +21,9 @@ Mathematical Geosciences (2009), doi:10.1007/s11004-009-9220-x, on kriging by FF
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ from .covariance import Covariance, Spectrum, spectrum
 from .relaxation import inner_product, ratio
 from .tiling import ramp, starts
 
-__all__ = ["FieldOf", "GaussianField", "krige"]
+__all__ = ["FieldOf", "GaussianField", "Sizes", "krige", "pieces"]
 
 STEPS = 40
 # Observations of which a factor takes less time than steps do, and ten times as long.
@@ -40,9 +41,23 @@ LARGEST_TABLE = 64 * 2**20  # bytes of covariances that matrices are looked up i
 NOISY = 0.1  # variance of noise with which steps do as well as a factor
 FLOOR = 1e-9  # noise without which a matrix might have no factor
 TINY = 1e-20
-LARGEST, PIECE, OVERLAP = 256, 128, 32
 
 
+class Sizes(NamedTuple):
+    """Cells on a side of the largest field that is one window, of pieces of others, and shared.
+
+    Examples
+    --------
+    >>> Sizes(256, 128, 32).piece
+    128
+    """
+
+    largest: int
+    piece: int
+    overlap: int
+
+
+SIZES = Sizes(256, 128, 32)
 FieldOf = Callable[[tuple[int, int], int, bool], "GaussianField"]
 
 
@@ -109,8 +124,8 @@ class GaussianField:
         ----------
         x : Tensor, shape (B, C, T, H, W)
             Anomalies; what stands outside the context is ignored.
-        context : Tensor, shape (B, C, T, H, W) or (1, C, T, H, W)
-            1 where the value is given, 0 elsewhere; one for all is factored once.
+        context : Tensor, shape (B, C, T, H, W)
+            1 where the value is given, 0 elsewhere.
         steps : int
             Of conjugate gradients, for windows of many observations.
         added : Tensor, shape (B,), optional
@@ -125,8 +140,6 @@ class GaussianField:
         added = x.new_zeros(len(x)) if added is None else added
         noise = self.noise + added.view(-1, 1, 1, 1, 1)
         few = (context.flatten(1).sum(dim=1) <= self._factored) & (added <= NOISY)
-        if not few.all():
-            context = context.expand_as(known)
         if few.all():
             return self._by_factors(known, context, noise)
         many = self._weights(known[~few], context[~few], noise[~few], steps)
@@ -140,22 +153,20 @@ class GaussianField:
     def _by_factors(self, y: Tensor, context: Tensor, noise: Tensor) -> Tensor:
         """Expected values from a factor of the matrix of each window's observations."""
         groups, *_, joint = self.spectrum.matrices.shape
-        grouped = context.reshape(len(context), groups, joint, *context.shape[-2:])
-        values = y.reshape(len(y), *grouped.shape[1:]).double()
-        noise = noise.expand(y.shape).reshape(values.shape)
+        grouped = context.reshape(len(y), groups, joint, *context.shape[-2:])
+        values = y.reshape(grouped.shape).double()
+        noise = noise.expand(y.shape).reshape(grouped.shape)
         weights = torch.zeros_like(values)
         height, width = self.table.shape[-2:]
-        for b in range(len(context)):
-            rows = slice(b, b + 1) if len(context) == len(y) else slice(None)
+        for b in range(len(y)):
             for g in range(groups):
-                m, r, c = grouped[b, g].nonzero(as_tuple=True)
+                m, r, c = at = grouped[b, g].nonzero(as_tuple=True)
                 first = (m * joint * height + r) * width + c
                 second = (m * height + height // 2 - r) * width + width // 2 - c
                 system = self.table[g].view(-1)[first[:, None] + second]
-                system.diagonal().mul_(1 + FLOOR).add_(noise[b, g, m, r, c])
+                system.diagonal().mul_(1 + FLOOR).add_(noise[b, g][at])
                 factor = torch.linalg.cholesky(system)
-                sides = values[rows, g, m, r, c].mT
-                weights[rows, g, m, r, c] = torch.cholesky_solve(sides, factor).mT
+                weights[b, g][at] = torch.cholesky_solve(values[b, g][at][:, None], factor)[:, 0]
         return self._filtered(self.spectrum.matrices, weights.view_as(y)).float()
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
@@ -267,23 +278,57 @@ def krige(
     >>> round(float(found[0, 0, 0, 0, 1]), 3)  # (0.5 + 0.5) / (1 + 0.2)
     0.833
     """
-    frames, h, w = x.shape[2:]
-    if max(h, w) <= LARGEST:
-        return field_of((h, w), frames, periodic).mean(x, context, added=added)[..., :h, :w]
-    th, tw = min(PIECE, h), min(PIECE, w)
-    field = field_of((th, tw), frames, periodic and tw == w)
-    sides = [ramp(n, OVERLAP if n < whole else 0) for n, whole in ((th, h), (tw, w))]
-    share = torch.outer(*(torch.from_numpy(side).to(x) for side in sides))
-    total, weight = torch.zeros_like(x), x.new_zeros(h, w)
-    for top in starts(h, th, PIECE - OVERLAP):
-        for left in starts(w, tw, PIECE - OVERLAP, periodic=periodic and tw < w):
-            rows = torch.arange(top, top + th, device=x.device)[:, None]
-            columns = torch.arange(left, left + tw, device=x.device)[None, :] % w
-            cut = x[..., rows, columns], context[..., rows, columns]
-            piece = field.mean(*cut, added=added)[..., :th, :tw]
-            total[..., rows, columns] += share * piece
-            weight[rows, columns] += share
+    total, weight = torch.zeros_like(x), x.new_zeros(x.shape[-2:])
+    for field, rows, columns, share in pieces(x, field_of, SIZES, periodic=periodic):
+        h, w = field.shape
+        cut = x[..., rows, columns], context[..., rows, columns]
+        total[..., rows, columns] += share * field.mean(*cut, added=added)[..., :h, :w]
+        weight[rows, columns] += share
     return total / weight
+
+
+def pieces(
+    like: Tensor, field_of: FieldOf, sizes: Sizes, *, periodic: bool
+) -> Iterator[tuple[GaussianField, Tensor, Tensor, Tensor]]:
+    """Windows that cover fields of any size, and how they are joined.
+
+    Parameters
+    ----------
+    like : Tensor, shape (..., T, H, W)
+    field_of : callable
+        From cells (h, w), frames and whether the last axis wraps around to a GaussianField.
+    sizes : Sizes
+    periodic : bool
+        Whether the last axis wraps around.
+
+    Yields
+    ------
+    GaussianField
+        Of h x w cells, the same for all.
+    rows, columns : Tensor, shapes (h, 1) and (1, w)
+    share : Tensor, shape (h, w)
+        Weights of its cells, which fall towards edges that others overlap.
+
+    Examples
+    --------
+    >>> field_of = lambda shape, frames, periodic: GaussianField(
+    ...     Covariance(torch.ones(1, 1, 1, 1, 1), torch.tensor(0.1)), shape, frames, periodic)
+    >>> found = pieces(torch.zeros(1, 4, 10), field_of, Sizes(6, 6, 2), periodic=False)
+    >>> [columns[0].tolist() for _, _, columns, _ in found]
+    [[0, 1, 2, 3, 4, 5], [4, 5, 6, 7, 8, 9]]
+    """
+    frames, h, w = like.shape[-3:]
+    whole = max(h, w) <= sizes.largest
+    th, tw = (h, w) if whole else (min(sizes.piece, h), min(sizes.piece, w))
+    field = field_of((th, tw), frames, periodic and tw == w)
+    sides = [ramp(n, sizes.overlap if n < all_ else 0) for n, all_ in ((th, h), (tw, w))]
+    share = torch.outer(*(torch.from_numpy(side).to(like) for side in sides))
+    strides = [max(1, n - sizes.overlap) for n in (th, tw)]
+    for top in starts(h, th, strides[0]):
+        for left in starts(w, tw, strides[1], periodic=periodic and tw < w):
+            rows = torch.arange(top, top + th, device=like.device)[:, None]
+            columns = torch.arange(left, left + tw, device=like.device)[None, :] % w
+            yield field, rows, columns, share
 
 
 def _without(field: Tensor, past: Tensor) -> Tensor:

@@ -32,8 +32,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .kriging import FieldOf, GaussianField
-from .tiling import ramp, starts
+from .kriging import FieldOf, GaussianField, Sizes, pieces
+from .tiling import starts
 
 __all__ = ["kriging_variance", "unit_errors"]
 
@@ -44,7 +44,7 @@ LEAST_TILE = 8  # cells on a side
 # spread evenly; where a side has none of them, so many.
 SPARE, LOOKED_AT = 4, 2**15
 AT_ONCE = 32  # tiles
-LARGEST, PIECE, OVERLAP = 96, 64, 16
+SIZES = Sizes(96, 64, 16)
 FLOOR = 1e-9  # noise without which a matrix might have no factor
 LEAST = 1e-4  # of the variance of the field: draws of less than that are not scaled up
 
@@ -107,7 +107,7 @@ def kriging_variance(
         return torch.stack(found).view_as(context)
 
     total, weight = context.new_zeros(context.shape), context.new_zeros(context.shape[-2:])
-    for field, rows, columns, share in _pieces(context, field_of, periodic):
+    for field, rows, columns, share in pieces(context, field_of, SIZES, periodic=periodic):
         piece = of_piece(field, context[..., rows, columns], wanted[..., rows, columns])
         total[..., rows, columns] += share * piece
         weight[rows, columns] += share
@@ -165,7 +165,7 @@ def unit_errors(
     wanted = outside if asked is None else asked & outside
     rngs = rng.spawn(count)
     total, squares = context.new_zeros(count, *context.shape), context.new_zeros(context.shape[-2:])
-    for field, rows, columns, share in _pieces(context, field_of, periodic):
+    for field, rows, columns, share in pieces(context, field_of, SIZES, periodic=periodic):
         squares[rows, columns] += share.square()
         cut = context[..., rows, columns], wanted[..., rows, columns]
         if cut[1].any():
@@ -191,22 +191,6 @@ def _draws(
     parts = zip(groups, known, wanted, fields, observed, strict=True)
     found = torch.stack([group.errors(*part) for group, *part in parts], dim=1)
     return found.reshape(len(rngs), *context.shape).to(context)
-
-
-def _pieces(
-    context: Tensor, field_of: FieldOf, periodic: bool
-) -> Iterator[tuple[GaussianField, Tensor, Tensor, Tensor]]:
-    """Fields, rows, columns and shares of pieces that cover fields of any size."""
-    (h, w), frames, device = context.shape[-2:], context.shape[-3], context.device
-    th, tw = (h, w) if max(h, w) <= LARGEST else (min(PIECE, h), min(PIECE, w))
-    field = field_of((th, tw), frames, periodic and tw == w)
-    sides = [ramp(n, OVERLAP if n < whole else 0) for n, whole in ((th, h), (tw, w))]
-    share = torch.outer(*(torch.from_numpy(side).to(context) for side in sides))
-    for top in starts(h, th, max(1, th - OVERLAP)):
-        for left in starts(w, tw, max(1, tw - OVERLAP), periodic=periodic and tw < w):
-            rows = torch.arange(top, top + th, device=device)[:, None]
-            columns = torch.arange(left, left + tw, device=device)[None, :] % w
-            yield field, rows, columns, share
 
 
 def _groups(field: GaussianField, neighbours: int) -> list[_Group]:

@@ -201,7 +201,7 @@ class Filler:
         if first is None:
             raise ImputeError("members are drawn with the covariance of first guesses")
         device = next(self.denoiser.parameters()).device
-        missing = np.isnan(z) if self.domain is None else np.isnan(z) & self.domain
+        missing = self._missing(z)
         total = np.zeros((self.members, *z.shape), dtype=np.float32)
         squares = np.zeros((z.shape[0], 1, 1, 1), dtype=np.float32)
         share = ramp(self.window, self.window // 2)[:, None, None, None]
@@ -229,7 +229,7 @@ class Filler:
         self, z: FloatArray, series: int, low: int, start: int, stop: int, draw: int
     ) -> Iterator[tuple[int, FloatArray, FloatArray]]:
         """First frame, mean and variance (T, C, H, W) of each window about a frame with gaps."""
-        missing = np.isnan(z) if self.domain is None else np.isnan(z) & self.domain
+        missing = self._missing(z)
         times = self._gappy(missing, low, start, stop)
         cells = self.window * int(np.prod(z.shape[1:]))
         size = max(1, cells_at_once(next(self.denoiser.parameters()).device) // cells)
@@ -237,6 +237,11 @@ class Filler:
             group = times[k : k + size]
             mean, variance = self._predict(z, group, series, low, draw)
             yield from zip(group, mean, variance, strict=True)
+
+    def _missing(self, z: FloatArray) -> BoolArray:
+        """Cells that are wanted and not there."""
+        missing: BoolArray = np.isnan(z) if self.domain is None else np.isnan(z) & self.domain
+        return missing
 
     def _gappy(self, missing: BoolArray, low: int, start: int, stop: int) -> list[int]:
         """First frames of the windows about a frame of [start, stop) that misses something."""
@@ -302,7 +307,7 @@ class Filler:
         if first is None or not self.calibration.needs_kriging:
             return None
         device = next(self.denoiser.parameters()).device
-        missing = np.isnan(z) if self.domain is None else np.isnan(z) & self.domain
+        missing = self._missing(z)
         out = np.ones((stop - start, *z.shape[1:]), dtype=np.float32)
         for t, frames in self._middles(low, start, stop).items():
             inner = slice(t - low, t - low + self.window)
