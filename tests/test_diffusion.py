@@ -13,6 +13,7 @@ from safetensors import safe_open
 import xdiffimpute as xdi
 from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.exceptions import CompatibilityError, ImputeError, NotFittedError
+from xdiffimpute.fitting import _clearly_less
 from xdiffimpute.masks import MASKS
 from xdiffimpute.reconstruction import Filler
 from xdiffimpute.samplers import SAMPLERS
@@ -496,3 +497,15 @@ def test_means_of_cells_only_where_they_help(differ: float, expected: str) -> No
     ds = xr.Dataset({"a": (("sample", "y", "x"), np.where(seen, values, np.nan))})
     imputer = ds.impute.fit(steps=1, progress=False)
     assert imputer.fitted.statistics.kind == expected
+
+
+def test_means_of_cells_need_more_than_luck() -> None:
+    """Of windows by the dozen a gain counts where it is beyond its doubt, of a few in any case."""
+    rng = np.random.default_rng(0)
+    cells = np.full((1, 40), 5.0)
+    noise = rng.standard_normal((1, 40))
+    assert not _clearly_less(5.0 + noise, 5.1 + noise[:, ::-1], cells).any()
+    assert _clearly_less(5.0 + noise, 7.0 + noise[:, ::-1], cells).all()
+    assert _clearly_less(5.0 + noise, 5.1 + noise, cells).all()
+    assert _clearly_less(np.full((1, 2), 5.0), np.array([[5.0, 5.1]]), cells[:, :2]).all()
+    assert not _clearly_less(np.zeros((1, 0)), np.zeros((1, 0)), np.zeros((1, 0))).any()

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from ._typing import BoolArray, FloatArray
 from .calendar import Clock
 from .calibration import Calibration
 from .checkpoint_folder import Content
@@ -54,6 +55,7 @@ GUESS_BATCHES = 48
 GUESS_PASSES = 20
 REACH = 32  # of the covariance between cells
 REHEARSAL = 7919
+CLEARLY, FEW = 2.0, 8  # standard errors; of fewer windows none is known
 JUDGING = 0.05  # windows to choose a sampler by, over those of the training
 LEAST_JUDGED = 8
 
@@ -197,23 +199,38 @@ def _with_better_means(
 ) -> Statistics:
     """A mean for each cell instead of each variable, or the reverse, where it helps the guesses.
 
+    Cells seen too seldom to have a mean each by default have one where it clearly helps.
     Judged at training cells that ``rest`` lacks, never at the withheld ones.
     """
-    kinds = ("variable", "cell")
-    errors = {
+    wrong = {
         kind: verification(
             Statistics.fit(rest, clock, kind=kind, log=list(statistics.log))
-        ).error_of_guesses(spec.periodic)
-        for kind in kinds
+        ).errors_of_guesses(spec.periodic)
+        for kind in ("variable", "cell")
     }
-    other = kinds[statistics.kind == "variable"]
-    better = errors[other] < errors[statistics.kind]
+    (plain, cells), (fine, _) = wrong["variable"], wrong["cell"]
+    if statistics.kind == "variable":
+        other, better = "cell", _clearly_less(fine, plain, cells)
+    else:
+        other, better = "variable", plain.sum(axis=1) < fine.sum(axis=1)
     if not better.any():
         return statistics
     named = [c.label for c, yes in zip(spec.channels, better, strict=True) if yes]
     log.info("a mean for each %s helps: %s", other, ", ".join(named))
     found = Statistics.fit(data, clock, kind=other, log=list(statistics.log))
     return found if better.all() else statistics.replaced(found, better)
+
+
+def _clearly_less(one: FloatArray, other: FloatArray, cells: FloatArray) -> BoolArray:
+    """Whether squared errors are less than others by ``CLEARLY`` standard errors, shape (C,).
+
+    These are of sums over independent windows, shape (C, N); of few windows no error is known, and
+    what is less counts.
+    """
+    gain = other - one
+    mean = gain.sum(axis=1, keepdims=True) / np.maximum(cells.sum(axis=1, keepdims=True), 1.0)
+    doubt = np.sqrt(((gain - mean * cells) ** 2).sum(axis=1)) if gain.shape[1] >= FEW else 0.0
+    return np.asarray(gain.sum(axis=1) > CLEARLY * doubt)
 
 
 def _train(

@@ -8,6 +8,8 @@ All channels share a correlation, and differ by a matrix of covariances at lag z
 
 smooth or rough in time. The triangular matrix H, in which are lengths and an angle, and the flow v
 are found by least squares; :math:`\rho_\nu` is that of Matern with :math:`\nu` of 1/2, 3/2 or 5/2.
+Near lags count most, by the variogram of the fit before: by that of the data themselves, the noise
+of lags with few pairs would count most.
 
 References
 ----------
@@ -54,6 +56,7 @@ MODELS = tuple(Model(shape, smooth) for shape in CORRELATIONS for smooth in (Tru
 LENGTHS = (2.0, 8.0)  # cells that the search starts from
 SCALES = (1e-3, 1e3)
 LEAST_STEP = 0.02  # of the variogram
+FITS = 3
 
 
 def matern_covariance(
@@ -93,11 +96,20 @@ def matern_covariance(
     total = np.maximum(counts.sum(axis=0), 1.0)
     variance = np.maximum(between.diagonal(), 1e-12)[:, None, None, None]
     data = (lags[own, own] / variance * counts).sum(axis=0) / total
-    weight = np.sqrt(total / total.max()) / np.maximum(1.0 - data, LEAST_STEP)
+    weight = np.sqrt(total / total.max())
     lag = np.meshgrid(
         np.arange(float(frames)), np.arange(-y, y + 1.0), np.arange(-x, x + 1.0), indexing="ij"
     )
-    found, share = _fitted(CORRELATIONS[model.shape], model.smooth, data, weight, lag)
+    variogram: FloatArray | float = 1.0  # the first fit is by numbers of pairs alone
+    starts = [
+        np.array([-np.log(length), -np.log(length), 0.0, -np.log(2.0), 0.0, 0.0, 0.95])
+        for length in LENGTHS
+    ]
+    for _ in range(FITS):
+        near = weight / np.maximum(variogram, LEAST_STEP)
+        found, best = _fitted(CORRELATIONS[model.shape], model.smooth, data, near, lag, starts)
+        starts, share = [best], float(best[6])
+        variogram = 1.0 - share * found
     return np.asarray(between[:, :, None, None, None] * found), share
 
 
@@ -109,9 +121,9 @@ def _covariances(found: FloatArray) -> FloatArray:
 
 def _fitted(
     shape: Callable[[FloatArray], FloatArray], smooth: bool, data: FloatArray, weight: FloatArray,
-    lag: Sequence[FloatArray],
-) -> tuple[FloatArray, float]:  # fmt: skip
-    """The correlation at all lags, shape (T, 2 Y + 1, 2 X + 1), and the field's share."""
+    lag: Sequence[FloatArray], starts: Sequence[FloatArray],
+) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    """The correlation at all lags, shape (T, 2 Y + 1, 2 X + 1), and its seven parameters."""
     moving = len(data) > 1
     away = (lag[0] != 0) | (lag[1] != 0) | (lag[2] != 0)
 
@@ -131,9 +143,11 @@ def _fitted(
     low, high = np.log(1.0 / SCALES[1]), np.log(1.0 / SCALES[0])
     limit = np.array([high, high, 50.0, high, *((10.0, 10.0) if moving else (1e-6, 1e-6)), 1.0])
     floor = np.array([low, low, -50.0, low, *-limit[4:6], 0.3])
-    fits = []
-    for length in LENGTHS:
-        start = np.array([-np.log(length), -np.log(length), 0.0, -np.log(2.0), 0.0, 0.0, 0.95])
-        fits.append(least_squares(wrong, start, bounds=(floor, limit), x_scale="jac", max_nfev=60))
-    best = min(fits, key=lambda fit: float(fit.cost))
-    return correlation(best.x), float(best.x[6])
+    fits = [
+        least_squares(
+            wrong, np.clip(start, floor, limit), bounds=(floor, limit), x_scale="jac", max_nfev=60
+        )
+        for start in starts
+    ]
+    best = np.asarray(min(fits, key=lambda fit: float(fit.cost)).x)
+    return correlation(best), best

@@ -116,16 +116,16 @@ class Verification:
         picked = _spread(self.windows, None)
         return self._mean(self._compare(denoiser, run, picked)[0], picked)
 
-    def error_of_guesses(self, periodic: bool) -> FloatArray:
-        """Mean square error of the best constant mixture of the first guesses.
+    def errors_of_guesses(self, periodic: bool) -> tuple[FloatArray, FloatArray]:
+        """Squared errors of the best constant mixture of the first guesses, window by window.
 
-        In units of the variance of each channel's withheld values, so that it tells which of
+        In units of the variance of each channel's withheld values, so that they tell which of
         two climatologies is better before any training.
 
         Returns
         -------
-        float array, shape (C,)
-            NaN where nothing of a channel is withheld.
+        squares, cells : float array, shape (C, N)
+            Sums over the withheld cells of each of the N windows, and how many these are.
         """
         observed = torch.isfinite(self.inputs)
         x = torch.where(observed, self.inputs, torch.zeros_like(self.inputs))
@@ -136,7 +136,8 @@ class Verification:
         guesses = first(x, context)
         size = (self.targets.shape[-2], self.targets.shape[-1])
         guesses = crop(guesses, self.offsets, size)
-        errors = np.full(self.targets.shape[1], np.nan)
+        cells = self.masks.sum(dim=(2, 3, 4)).T.double().numpy()
+        squares = np.zeros(cells.shape)
         for c in range(self.targets.shape[1]):
             here = self.masks[:, c] > 0
             if not here.any():
@@ -144,9 +145,11 @@ class Verification:
             columns = guesses[:, :, c].movedim(1, -1)[here].double().numpy()
             target = self.targets[:, c][here].double().numpy()
             weights, *_ = np.linalg.lstsq(columns, target, rcond=None)
-            error = float(np.mean((columns @ weights - target) ** 2))
-            errors[c] = error * float(self.scale[c]) ** 2 / max(float(self.spread[c]), 1e-30)
-        return errors
+            unit = float(self.scale[c]) ** 2 / max(float(self.spread[c]), 1e-30)
+            window = here.nonzero()[:, 0].numpy()
+            wrong = unit * (columns @ weights - target) ** 2
+            squares[c] = np.bincount(window, wrong, minlength=self.windows)
+        return squares, cells
 
     def _paste(self, tiles: Tensor) -> Tensor:
         """Tiles in their surroundings, zero outside: like the inputs."""
