@@ -30,7 +30,7 @@ STEPS = "step-*.safetensors"
 TEMPORARY = (f".{PREPARED}.*", f".{STEPS}.*")
 AFRESH = "start afresh with checkpoint= in another folder"
 
-PREPARATION = Kind("xdiffimpute-preparation", 1, "preparation of a training", AFRESH)
+PREPARATION = Kind("xdiffimpute-preparation", 2, "preparation of a training", AFRESH)
 STATE = Kind("xdiffimpute-training", 3, "state of a training", AFRESH)
 
 Content = tuple[dict[str, AnyArray], dict[str, Any]]

@@ -144,7 +144,9 @@ class Filler:
             pair = variance.swapaxes(0, 1), kriging.swapaxes(0, 1)
             variance = self.calibration.combined(*pair).swapaxes(0, 1)
         spread = np.sqrt(variance)
-        spread *= self._factor(np.isfinite(z[start - low : stop - low]))
+        observed = np.isfinite(z[start - low : stop - low])
+        spread *= self._factor(observed)
+        spread = np.where(observed, spread, np.hypot(spread, self.statistics.doubt))
         regressors = self.regressors[start:stop]
         fields = [
             self.statistics.inverse(mean, regressors, spread=spread),

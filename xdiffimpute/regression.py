@@ -2,7 +2,8 @@
 
 The sums of the blocks are added, so one pass is enough and the order of blocks does not
 matter. The coefficients of a cell are shrunk to those of its neighbourhood, as if that had been
-seen ``PRIOR_FRAMES`` more times, so a cell with few observations is safe.
+seen ``PRIOR_FRAMES`` more times, so a cell with few observations is safe. Those of a cell that was
+never seen are spread from the others by :mod:`xdiffimpute.successive_corrections`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import xarray as xr
 from scipy import ndimage
 
 from ._typing import BoolArray, FloatArray
+from .successive_corrections import expected_error, spread_from
 
 __all__ = ["constant_only", "normal_equations", "solve"]
 
@@ -122,11 +124,16 @@ def constant_only(sums: dict[str, FloatArray]) -> dict[str, FloatArray]:
     return {"xtx": sums["xtx"][:1], "xty": sums["xty"][:1], "yty": sums["yty"]}
 
 
-def solve(sums: dict[str, FloatArray], kind: str) -> tuple[FloatArray, FloatArray]:
-    """Coefficients (R, C, H, W) or (R, C, 1, 1), and scales (C, 1, 1)."""
+def solve(sums: dict[str, FloatArray], kind: str) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Coefficients (R, C, H, W) or (R, C, 1, 1), scales (C, 1, 1), and doubt.
+
+    The doubt, shape (C, H, W) or (C, 1, 1), is the standard error of the regression at cells that
+    were never seen, over the scale; elsewhere it is zero.
+    """
     r = sums["xty"].shape[0]
     xtx, xty, yty = _square(sums["xtx"], r), sums["xty"], sums["yty"]
     pooled = _regress(xtx.sum((-2, -1)), xty.sum((-2, -1)))[..., None, None]
+    squares: FloatArray = np.zeros((xty.shape[1], 1, 1))
     if kind == "variable":
         coefficients = pooled
     else:
@@ -139,6 +146,7 @@ def solve(sums: dict[str, FloatArray], kind: str) -> tuple[FloatArray, FloatArra
         )
         ridge = PRIOR_FRAMES * _identity(xtx) * _energy(xtx)
         coefficients = _regress(xtx + ridge, xty + np.einsum("ijchw,jchw->ichw", ridge, prior))
+        coefficients, squares = _everywhere(coefficients, pooled, xtx[0, 0], _energy(xtx).ravel())
     full = coefficients + np.zeros_like(xty)
     fitted = np.einsum("ichw,ijchw,jchw->chw", full, xtx, full)
     residual = yty - 2.0 * (full * xty).sum(axis=0) + fitted
@@ -146,7 +154,21 @@ def solve(sums: dict[str, FloatArray], kind: str) -> tuple[FloatArray, FloatArra
     variance = residual.sum((-2, -1)) / np.maximum(count, 1.0)
     scale = np.sqrt(np.maximum(variance, 0.0))
     scale = np.where(scale > 1e-12, scale, 1.0)
-    return coefficients, scale[:, None, None]
+    return coefficients, scale[:, None, None], np.sqrt(squares) / scale[:, None, None]
+
+
+def _everywhere(
+    coefficients: FloatArray, pooled: FloatArray, count: FloatArray, energy: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Coefficients (R, C, H, W), also of cells never seen, and their square error (C, H, W)."""
+    out, squares = coefficients.copy(), np.zeros(coefficients.shape[1:])
+    for c, seen in enumerate(count > 0):
+        if seen.any() and not seen.all():
+            weight = count[c] / np.maximum(count[c] + PRIOR_FRAMES, 1.0)
+            known = coefficients[:, c] - pooled[:, c]
+            out[:, c] = np.where(seen, out[:, c], pooled[:, c] + spread_from(known, weight))
+            squares[c] = expected_error(known, weight, energy)
+    return out, squares
 
 
 def _square(upper: FloatArray, r: int) -> FloatArray:

@@ -7,7 +7,8 @@ For each cell the values are regressed on a constant and on harmonics of the yea
 by normal equations that are sums over frames, so one pass over the chunks is enough and
 their order does not matter. The coefficients of a cell are shrunk to those of its
 neighbourhood, as if that had been seen a few more times (:mod:`xdiffimpute.regression`), so
-a cell with few observations is safe.
+a cell with few observations is safe. The doubt about cells that were never observed is known from
+others that were left out.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ class Statistics:
         What is added before the logarithm.
     count : int array, shape (C, H, W)
         How often each cell was observed.
+    doubt : float array, shape (C, H, W) or (C, 1, 1)
+        Standard error of the climatology at cells never observed, over the scale; zero elsewhere.
 
     Examples
     --------
@@ -78,6 +81,7 @@ class Statistics:
     log: BoolArray
     floor: FloatArray
     count: AnyArray
+    doubt: FloatArray
 
     @property
     def domain(self) -> BoolArray:
@@ -138,11 +142,9 @@ class Statistics:
             kind = _choose(count, found)
         if kind != "seasonal":
             found, sums = (), constant_only(sums)
-        coefficients, scale = solve(sums, kind)
-        return cls(
-            kind, found, np.ascontiguousarray(coefficients, dtype=np.float32),
-            np.ascontiguousarray(scale, dtype=np.float32), logs, floor, count,
-        )  # fmt: skip
+        fitted = (np.ascontiguousarray(part, dtype=np.float32) for part in solve(sums, kind))
+        coefficients, scale, doubt = fitted
+        return cls(kind, found, coefficients, scale, logs, floor, count, doubt)
 
     def replaced(self, other: Statistics, channels: BoolArray) -> Statistics:
         """These statistics, but for some channels those of another estimate on the same data.
@@ -161,8 +163,11 @@ class Statistics:
         """
         coefficients = np.where(channels[:, None, None], other.coefficients, self.coefficients)
         kind = other.kind if self.kind == "variable" else self.kind
-        scale = np.where(channels[:, None, None], other.scale, self.scale)
-        return replace(self, kind=kind, coefficients=coefficients, scale=scale)
+        scale, doubt = (
+            np.where(channels[:, None, None], one, own)
+            for one, own in ((other.scale, self.scale), (other.doubt, self.doubt))
+        )
+        return replace(self, kind=kind, coefficients=coefficients, scale=scale, doubt=doubt)
 
     def without_cells(self, channels: BoolArray) -> Statistics:
         """These statistics, but for some channels one mean over all cells, and the spread about it.
@@ -179,11 +184,12 @@ class Statistics:
         if self.kind == "variable" or not channels.any():
             return self
         coefficients, scale = self.coefficients.copy(), self.scale.copy()
+        doubt = np.where(channels[:, None, None], np.float32(0.0), self.doubt)
         for c in np.flatnonzero(channels):
             values = self.coefficients[0, c][self.count[c] > 0]
             coefficients[:, c], coefficients[0, c] = 0.0, values.mean()
             scale[c] = max(float(np.hypot(values.std(), self.scale[c].item())), TINY)
-        return replace(self, coefficients=coefficients, scale=scale)
+        return replace(self, coefficients=coefficients, scale=scale, doubt=doubt)
 
     def climatology(self, regressors: FloatArray, region: Region = EVERYWHERE) -> FloatArray:
         """Expected values, in the logarithm where that is used.
@@ -269,6 +275,7 @@ class Statistics:
             "log": self.log,
             "floor": self.floor,
             "count": self.count,
+            "doubt": self.doubt,
         }
         return arrays, {"kind": self.kind, "harmonics": [list(h) for h in self.harmonics]}
 
@@ -283,6 +290,7 @@ class Statistics:
             log=arrays["log"].astype(bool),
             floor=arrays["floor"],
             count=arrays["count"],
+            doubt=arrays["doubt"],
         )
 
 
