@@ -1,4 +1,4 @@
-"""The standard error agrees with withheld errors, at every distance from an observation."""
+"""The standard error agrees with withheld errors, near and far, where much and little is known."""
 
 import json
 
@@ -7,52 +7,75 @@ import pytest
 import torch
 
 import xdiffimpute as xdi
-from xdiffimpute.calibration import CENTRES, SHARES, Calibration, distance_to_observed
+from xdiffimpute.calibration import Calibration, distance_to_observed
 from xdiffimpute.diffusion import DiffusionImputer
 
 
-def errors(seed=0, count=100_000):
-    """Errors that grow with distance, for which one variance was given, and another channel's."""
+def errors(slopes, level=0.0, seed=0, count=20_000):
+    """Squared errors, and the two variances that theirs is a product of powers of."""
     rng = np.random.default_rng(seed)
-    distance = rng.integers(1, 40, size=(2, count)).astype(float)
-    spread = np.stack([1 + 0.2 * distance[0], np.full(count, 3.0)])
-    squared = (spread * rng.standard_normal((2, count))) ** 2
-    return squared, np.full((2, count), 4.0), distance, np.ones((2, count))
+    network, kriging = np.exp(rng.standard_normal((2, 1, count)) - 1.0)
+    true = np.exp(level) * kriging ** slopes[0] * network ** slopes[1]
+    return true * rng.standard_normal(true.shape) ** 2, network, kriging, true
 
 
-def test_spread_equals_error_at_every_distance():
-    squared, variance, distance, weight = errors()
-    found = Calibration.fit(squared, variance, distance, weight)
-    expected = variance * found.factor(distance) ** 2
-    for low, high in ((1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, 32), (1, 40)):
+@pytest.mark.parametrize("slopes", [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (1.7, -0.2)])
+def test_variances_are_trusted_as_far_as_the_errors_do(slopes):
+    squared, network, kriging, true = errors(slopes, level=0.7)
+    found = Calibration.fit(squared, network, kriging, np.ones_like(true), kriged=True)
+    np.testing.assert_allclose(found.slopes[0], slopes, atol=0.05)
+    within = (abs(np.log(kriging) + 1) < 1.5) & (abs(np.log(network) + 1) < 1.5)
+    expected = found.variance(network, kriging)
+    np.testing.assert_allclose(expected[within], true[within], rtol=0.2)
+
+
+def test_spread_equals_error_at_every_distance_without_kriging():
+    rng = np.random.default_rng(0)
+    distance = rng.integers(1, 40, size=(2, 50_000)).astype(float)
+    spread = np.stack([distance[0] ** 0.4, np.full(distance.shape[1], 3.0)])
+    squared = (spread * rng.standard_normal(spread.shape)) ** 2
+    network, ones = np.full(spread.shape, 4.0), np.ones_like(spread)
+    found = Calibration.fit(squared, network, distance, ones, kriged=False)
+    expected = found.variance(network, distance)
+    for low, high in ((1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, 39)):
+        here = (distance >= low) & (distance <= high)
         for c in range(2):
-            here = (distance[c] >= low) & (distance[c] <= high)
-            assert expected[c, here].mean() == pytest.approx(squared[c, here].mean(), rel=0.25)
-    assert np.ptp(found.factors[1]) < 0.2  # that of the second does not depend on distance
+            ratio = expected[c, here[c]].mean() / squared[c, here[c]].mean()
+            assert ratio == pytest.approx(1.0, rel=0.15)
+    assert abs(found.slopes[1, 1]) < 0.05  # the second does not depend on distance
 
 
-def test_cells_without_weight_do_not_count_and_few_say_nothing():
-    squared, variance, distance, weight = errors()
+def test_cells_without_weight_do_not_count_and_few_change_nothing():
+    squared, network, kriging, _ = errors((1.0, 0.0))
+    weight = np.ones_like(squared)
     squared[:, ::2], weight[:, ::2] = 1e6, 0.0
-    found = Calibration.fit(squared, variance, distance, weight)
-    assert found.factors.max() < 5
+    found = Calibration.fit(squared, network, kriging, weight, kriged=True)
+    assert found.levels[0] == pytest.approx(0.0, abs=0.1)
     weight[:] = 0.0
-    weight[:, :5] = 1.0
-    assert (Calibration.fit(squared, variance, distance, weight).factors == 1.0).all()
+    weight[:, 1:10] = 1.0
+    few = Calibration.fit(squared, network, kriging, weight, kriged=True)
+    np.testing.assert_allclose(few.variance(network, kriging), kriging, rtol=1e-5)
+    plain = Calibration.fit(squared, network, kriging, weight, kriged=False)
+    np.testing.assert_allclose(plain.variance(network, kriging), network, rtol=1e-5)
 
 
-def test_a_class_with_few_cells_follows_those_beside_it():
-    squared, variance, distance, weight = errors()
-    distance[:] = 1.0
-    squared[:] = 16.0
-    found = Calibration.fit(squared, variance, distance, weight).factors
-    assert found[:, 0] == pytest.approx(2.0, rel=0.02)
-    assert (np.diff(found) < 0).all()  # farther, with less reason to change anything
-    assert (found[:, -1] > 1.0).all() and (found[:, -1] < 1.1).all()
-    distance[:, :3] = np.inf
-    squared[:, :3] = 400.0
-    few = Calibration.fit(squared, variance, distance, weight).factors
-    assert (found[:, -1] < few[:, -1]).all() and (few[:, -1] < 3.0).all()  # and not 10
+def test_slopes_of_few_cells_are_near_those_expected():
+    wrong = []
+    for seed in range(20):
+        squared, network, kriging, true = errors((1.0, 0.0), seed=seed, count=25)
+        found = Calibration.fit(squared, network, kriging, np.ones_like(true), kriged=True)
+        wrong.append(abs(found.slopes[0] - [1.0, 0.0]).max())
+    assert np.mean(wrong) < 0.25
+
+
+def test_what_was_never_withheld_is_changed_as_what_was_nearest_to_it():
+    squared, network, kriging, _ = errors((2.0, 0.5), level=0.3)
+    found = Calibration.fit(squared, network, kriging, np.ones_like(network), kriged=True)
+    (_, high), (low, top) = np.exp(found.covered[0])
+    far = found.variance(np.full((1, 3), 0.4), high * np.array([[1.0, 10.0, 100.0]]))
+    np.testing.assert_allclose(far[0] / far[0, 0], [1.0, 10.0, 100.0], rtol=1e-4)
+    beyond = found.variance(np.array([[low, low / 50, top, top * 50]]), np.full((1, 4), 0.4))
+    np.testing.assert_allclose(beyond[0, ::2], beyond[0, 1::2], rtol=1e-4)
 
 
 def test_distances_are_those_of_the_frame():
@@ -63,53 +86,40 @@ def test_distances_are_those_of_the_frame():
     assert distance[0, 0, 0] == pytest.approx(5**0.5)
     assert np.isinf(distance[1]).all()
     assert distance_to_observed(observed, periodic=True)[0, 2, 5] == 2
+    frames_without = Calibration.unchanged(2, kriged=False).variance(np.ones((2, 5, 6)), distance)
+    assert np.isfinite(frames_without).all()
 
 
 def test_as_json_and_back():
     rng = np.random.default_rng(0)
-    found = Calibration(rng.random((3, len(CENTRES))), rng.random(3))
+    found = Calibration(rng.random(3), rng.random((3, 2)), rng.random((3, 2, 2)), True)
     again = Calibration.from_dict(json.loads(json.dumps(found.to_dict())))
-    assert np.array_equal(again.factors, found.factors)
-    assert np.array_equal(again.shares, found.shares)
+    for name in ("levels", "slopes", "covered", "kriged"):
+        assert np.array_equal(getattr(again, name), getattr(found, name))
 
 
-@pytest.mark.parametrize("share", SHARES)
-def test_the_likeliest_variance_is_taken(share):
-    """Errors whose variance is one of the network, of kriging, or between; of both alike, one."""
-    rng = np.random.default_rng(1)
-    variance, kriging = np.exp(rng.standard_normal((2, 1, 20_000)))
-    true = variance**share * kriging ** (1 - share)
-    squared = 4.0 * true * rng.standard_normal(true.shape) ** 2
-    ones = np.ones_like(true)
-    found = Calibration.fit(squared, variance, ones, ones, kriging)
-    assert found.shares == [share] and found.needs_kriging == (share < 1)
-    assert found.factor(np.ones((1, 1))) == pytest.approx(2.0, rel=0.05)
-    np.testing.assert_allclose(found.combined(variance, kriging), true)
-    assert Calibration.fit(squared, variance, ones, ones).shares == [1.0]
-
-
-def test_a_fill_scales_its_standard_error_by_distance_and_says_so():
+def test_a_fill_makes_its_standard_error_by_distance_and_says_so():
     ds = xdi.example(days=12)
     imputer = DiffusionImputer(steps=2, window=1, progress=False, summary=False).fit(ds)
-    imputer.fitted.calibration = {
-        "single_pass": Calibration(np.ones((1, len(CENTRES))), np.ones(1))
-    }
-    plain = imputer.fill(ds, sampler="single_pass")["sst_standard_error"]
-    imputer.fitted.calibration = {"single_pass": Calibration(CENTRES[None].copy(), np.ones(1))}
-    scaled = imputer.fill(ds, sampler="single_pass")["sst_standard_error"]
+    plain = Calibration.unchanged(1, kriged=False)
+    imputer.fitted.calibration = {"single_pass": plain}
+    before = imputer.fill(ds, sampler="single_pass")["sst_standard_error"]
+    covered = np.array([[[-20.0, 20.0], [-20.0, 20.0]]])
+    steep = Calibration(np.zeros(1), np.array([[1.0, 2.0]]), covered, kriged=False)
+    imputer.fitted.calibration = {"single_pass": steep}
+    after = imputer.fill(ds, sampler="single_pass")["sst_standard_error"]
     distance = distance_to_observed(ds["sst"].notnull().values)
     gaps = ds["sst"].isnull().values & np.isfinite(distance)
-    assert np.allclose((scaled / plain).values[gaps], distance[gaps], rtol=0.08)
+    assert np.allclose((after / before).values[gaps], distance[gaps], rtol=1e-3)
     count = imputer.fitted.withheld.cells
-    assert f"errors at {count} withheld observations" in scaled.attrs["comment"]
+    assert f"errors at {count} withheld observations" in after.attrs["comment"]
 
 
 def test_a_fill_makes_its_standard_error_from_the_kriging_variance():
     """Each frame's comes from a window in whose middle it is; chunks change nothing."""
     ds = xdi.example(days=12)
     imputer = DiffusionImputer(steps=2, window=3, progress=False, summary=False).fit(ds)
-    factors = np.ones((1, len(CENTRES)))
-    imputer.fitted.calibration = {"single_pass": Calibration(factors, np.zeros(1))}
+    imputer.fitted.calibration = {"single_pass": Calibration.unchanged(1, kriged=True)}
     error = imputer.fill(ds, sampler="single_pass")["sst_standard_error"].values
     lazy = imputer.fill(ds.chunk(time=5), sampler="single_pass")["sst_standard_error"].values
     gaps = ds["sst"].isnull().values & np.isfinite(error)
@@ -122,6 +132,6 @@ def test_a_fill_makes_its_standard_error_from_the_kriging_variance():
         kriging = first.variance(context[None, None, start : start + 3])[0, 0, frame - start]
         here = gaps[frame]
         np.testing.assert_allclose(error[frame][here], scale * kriging.sqrt()[here], rtol=1e-3)
-    imputer.fitted.calibration = {"single_pass": Calibration(factors, np.ones(1))}
+    imputer.fitted.calibration = {"single_pass": Calibration.unchanged(1, kriged=False)}
     other = imputer.fill(ds, sampler="single_pass")["sst_standard_error"].values
     assert not np.allclose(other[gaps], error[gaps], rtol=0.05)

@@ -1,14 +1,22 @@
-"""The standard error, chosen and scaled by the errors at withheld observations, near and far.
+r"""The standard error as the errors at withheld observations have it.
 
 A network tells where it is in doubt, but not always by how much; right after a short training its
 standard error hardly grows towards the middle of a gap, and it hardly falls where more is observed
-than in training. The kriging variance (:mod:`xdiffimpute.local_kriging`) does both, but knows
-nothing of the values. Errors at withheld observations say which of them is likelier, or whether
-their geometric mean is, and how large the standard error should be; where they hardly tell, it is
-the kriging variance, since less is observed around them than around the cells to fill. They are
-compared in classes of the distance to the nearest observation of the frame, since that is what an
-error grows with most. A class with few withheld observations follows those beside it, the less the
-farther they are.
+than in training. The kriging variance k (:mod:`xdiffimpute.local_kriging`) does both, but knows
+nothing of the values and takes its covariance for true. Errors at withheld observations say how
+much to trust either: the variance of an error is taken to be
+
+.. math:: \log v = a + b \log k + c \log n ,
+
+n being the network's variance, with the coefficients that make the errors likeliest. Less is
+observed around withheld cells than around the cells to fill, so that it matters how the variance
+changes with what is observed, and not its size alone. Without a covariance it is the network's
+variance and the distance d to the nearest observation of the frame,
+
+.. math:: \log v = a + c \log n + e \log d .
+
+Slopes are drawn to those that take the first of each pair as it is. Beyond what the withheld
+observations have covered it is changed by no more than at the edge of that.
 """
 
 from __future__ import annotations
@@ -18,172 +26,186 @@ from typing import Any
 
 import numpy as np
 from scipy import ndimage
+from scipy.optimize import minimize
 
-from ._typing import AnyArray, BoolArray, FloatArray
+from ._typing import BoolArray, FloatArray
 
 __all__ = ["Calibration", "distance_to_observed"]
 
-# Classes of distance, in cells: 1, 2, 3 to 4, 5 to 8, ... and beyond.
-BOUNDS = np.array([1.5, 2.5, 4.5, 8.5, 16.5, 32.5])
-CENTRES = np.array([1.0, 2.0, 3.5, 6.5, 12.5, 24.5, 49.0])
-LEAST_CELLS = 20  # of a variable, to scale its standard error at all
-PRIOR_CELLS = 50  # by which a class is drawn to those beside it: errors nearby are alike
-FADING = 0.5  # of what a class says about others, for each step between them
-UNCHANGED = 0.2  # weight of a factor of one beside theirs
-SMALLEST, LARGEST, TINY = 0.1, 10.0, 1e-30
-SHARES = (0.0, 0.5, 1.0)  # of the network in the logarithm of the variance
-CLEARLY = 0.05  # by so much more likely, in twice the logarithm for each cell, to take the next
+LEAST_CELLS = 20  # of a variable, to change anything
+PRIOR_CELLS = 20  # that the slopes expected beforehand count for
+COVERED = (0.01, 0.99)  # quantiles of what was withheld
+FARTHEST = 64.0  # cells
 LEAST_VARIANCE = 1e-9
+EXPECTED = np.array([1.0, 0.0])  # slopes
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Whose variance is taken, and factors of the standard error by distance.
+    """How the variance of an error follows from what is known before it.
 
     Parameters
     ----------
-    factors : float array, shape (C, 7)
-        At the distances :data:`CENTRES` to the nearest observation; between them the factor is
-        interpolated.
-    shares : float array, shape (C,)
-        Exponent of the network's variance, one minus which is that of the kriging variance.
+    levels : float array, shape (C,)
+        Logarithm of the variance where the logarithms that it depends on are zero.
+    slopes : float array, shape (C, 2)
+        Of kriging and network variance; without kriging, of network variance and distance.
+    covered : float array, shape (C, 2, 2)
+        From where to where these were at withheld observations, in the logarithm.
+    kriged : bool
+        Whether there is a kriging variance.
 
     References
     ----------
-    M. Leutbecher and T. N. Palmer, "Ensemble forecasting", 2008, on the ratio of spread and error
-    (doi:10.1016/j.jcp.2007.02.014).
+    T. Gneiting et al., "Calibrated probabilistic forecasting using ensemble model output
+    statistics", Monthly Weather Review 133 (2005), doi:10.1175/MWR2904.1; M. Leutbecher and T. N.
+    Palmer, "Ensemble forecasting" (2008), doi:10.1016/j.jcp.2007.02.014, on spread and error.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> distance = rng.integers(1, 9, size=(1, 5000)).astype(float)
     >>> error = distance * rng.standard_normal(distance.shape)
-    >>> found = Calibration.fit(error**2, np.ones_like(error), distance, np.ones_like(error))
-    >>> found.factor(np.array([[1.0, 2.0, 6.5]])).round()
+    >>> one = np.ones_like(error)
+    >>> found = Calibration.fit(error**2, one, distance, one, kriged=False)
+    >>> np.sqrt(found.variance(np.ones((1, 3)), np.array([[1.0, 2.0, 6.5]]))).round()
     array([[1., 2., 7.]], dtype=float32)
     """
 
-    factors: FloatArray
-    shares: FloatArray
+    levels: FloatArray
+    slopes: FloatArray
+    covered: FloatArray
+    kriged: bool
+
+    @classmethod
+    def unchanged(cls, channels: int, *, kriged: bool) -> Calibration:
+        """The kriging variance as it is, or without one the network's.
+
+        Parameters
+        ----------
+        channels : int
+            C.
+        kriged : bool
+
+        Returns
+        -------
+        Calibration
+        """
+        zeros = np.zeros((channels, 2, 2))
+        return cls(np.zeros(channels), np.tile(EXPECTED, (channels, 1)), zeros, kriged)
 
     @classmethod
     def fit(
         cls,
         squared: FloatArray,
-        variance: FloatArray,
-        distance: FloatArray,
+        network: FloatArray,
+        beside: FloatArray,
         weight: FloatArray,
-        kriging: FloatArray | None = None,
+        *,
+        kriged: bool,
     ) -> Calibration:
         """Compare errors with what was expected.
 
         Parameters
         ----------
-        squared, variance : float arrays, shape (C, n)
-            Squared errors, and the variances given for them.
-        distance : float array, shape (C, n)
-            To the nearest observation, in cells; may be infinite.
+        squared, network : float arrays, shape (C, n)
+            Squared errors, and the network's variances.
+        beside : float array, shape (C, n)
+            The kriging variances; or, if there are none, the distances to the nearest observation,
+            in cells, which may be infinite.
         weight : float array, shape (C, n)
             0 for cells that do not count.
-        kriging : float array, shape (C, n), optional
-            The kriging variances.
+        kriged : bool
 
         Returns
         -------
         Calibration
-            Of each channel the likeliest, as of normal errors. In each class, the mean squared
-            error and the mean variance times the square of the factor are the same, but for classes
-            with few cells, which follow those beside them.
+            Of each channel the likeliest, as of normal errors.
         """
-        channels = len(squared)
-        factors, shares = np.ones((channels, len(CENTRES))), np.ones(channels)
-        for c in range(channels):
+        found = cls.unchanged(len(squared), kriged=kriged)
+        for c in range(len(squared)):
             known = weight[c] > 0
             if np.count_nonzero(known) < LEAST_CELLS:
                 continue
-            place = np.searchsorted(BOUNDS, distance[c][known])
-            best = np.inf
-            for share in SHARES if kriging is not None else (1.0,):
-                other = None if kriging is None else kriging[c][known]
-                expected = _combined(variance[c][known], other, share)
-                rows = _factors(squared[c][known], expected, place, weight[c][known])
-                scaled = expected * rows[place] ** 2
-                misfit = np.log(scaled) + squared[c][known] / scaled
-                unlikely = float(np.average(misfit, weights=weight[c][known]))
-                if unlikely < best - CLEARLY:
-                    best, factors[c], shares[c] = unlikely, rows, share
-        return cls(factors, shares)
+            terms = _terms(network[c][known], beside[c][known], kriged)
+            found.covered[c] = np.quantile(terms, COVERED, axis=1).T
+            found.levels[c], found.slopes[c] = _likeliest(
+                squared[c][known], terms, weight[c][known]
+            )
+        return found
 
-    @property
-    def needs_kriging(self) -> bool:
-        """Whether the kriging variance has a share."""
-        return bool((self.shares < 1.0).any())
-
-    def combined(self, variance: FloatArray, kriging: FloatArray) -> FloatArray:
-        """The variance that the factors apply to.
+    def variance(self, network: FloatArray, beside: FloatArray) -> FloatArray:
+        """Of the error at each cell.
 
         Parameters
         ----------
-        variance, kriging : float arrays, shape (C, ...)
-            The network's, and the kriging variance.
-
-        Returns
-        -------
-        float array, shape (C, ...)
-        """
-        rows = zip(variance, kriging, self.shares, strict=True)
-        return np.stack([_combined(one, other, float(share)) for one, other, share in rows])
-
-    def factor(self, distance: FloatArray) -> FloatArray:
-        """The factor at each cell.
-
-        Parameters
-        ----------
-        distance : float array, shape (C, ...)
-            To the nearest observation of the frame, in cells.
+        network : float array, shape (C, ...)
+            Its variance.
+        beside : float array, shape (C, ...)
+            The kriging variance, or the distance, as in the fit.
 
         Returns
         -------
         float32 array, shape (C, ...)
         """
-        where = np.log2(np.clip(distance, CENTRES[0], CENTRES[-1]))
-        pairs = zip(where, self.factors, strict=True)
-        found = [np.interp(at, np.log2(CENTRES), values) for at, values in pairs]
-        return np.asarray(found, dtype=np.float32)
+        out = np.empty(network.shape, dtype=np.float32)
+        for c in range(len(out)):
+            total = np.full(out[c].shape, self.levels[c])
+            terms = _terms(network[c], beside[c], self.kriged)
+            for term, slope, expected, (low, high) in zip(
+                terms, self.slopes[c], EXPECTED, self.covered[c], strict=True
+            ):
+                within = term.clip(low, high)
+                total += slope * within + expected * (term - within)
+            out[c] = np.exp(total)
+        return out
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
-        return {"factors": self.factors.tolist(), "shares": self.shares.tolist()}
+        return {
+            "levels": self.levels.tolist(),
+            "slopes": self.slopes.tolist(),
+            "covered": self.covered.tolist(),
+            "kriged": self.kriged,
+        }
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> Calibration:
         """Rebuild from :meth:`to_dict`."""
-        return cls(np.asarray(saved["factors"], float), np.asarray(saved["shares"], float))
+        levels, slopes, covered = (
+            np.asarray(saved[name], float) for name in ("levels", "slopes", "covered")
+        )
+        return cls(levels, slopes, covered, saved["kriged"])
 
 
-def _combined(variance: FloatArray, kriging: FloatArray | None, share: float) -> FloatArray:
-    """A weighted geometric mean."""
-    if share == 1.0 or kriging is None:
-        return np.maximum(variance, LEAST_VARIANCE)
-    one, other = np.maximum(variance, LEAST_VARIANCE), np.maximum(kriging, LEAST_VARIANCE)
-    found: FloatArray = other if share == 0.0 else one**share * other ** (1.0 - share)
-    return found
+def _terms(network: FloatArray, beside: FloatArray, kriged: bool) -> FloatArray:
+    """What the logarithm of the variance is a sum of, shape (2, ...)."""
+    own = np.log(np.maximum(network, LEAST_VARIANCE))
+    if kriged:
+        return np.stack([np.log(np.maximum(beside, LEAST_VARIANCE)), own])
+    return np.stack([own, np.log(np.clip(beside, 1.0, FARTHEST))])
 
 
-def _factors(
-    squared: FloatArray, variance: FloatArray, place: AnyArray, weight: FloatArray
-) -> FloatArray:
-    """By class of distance."""
-    count, error, expected = (
-        np.bincount(place, weight * part, len(CENTRES))
-        for part in (np.ones_like(variance), squared, variance)
-    )
-    each = np.log(np.maximum(error, TINY) / np.maximum(expected, TINY))
-    share = count / (count + PRIOR_CELLS)
-    near = FADING ** abs(np.subtract.outer(np.arange(len(CENTRES)), np.arange(len(CENTRES))))
-    others = near @ (share * each) / (near @ share + UNCHANGED)
-    found: FloatArray = np.exp((share * each + (1 - share) * others) / 2).clip(SMALLEST, LARGEST)
-    return found
+def _likeliest(
+    squared: FloatArray, terms: FloatArray, weight: FloatArray
+) -> tuple[float, FloatArray]:
+    """Level and slopes of normal errors; the slopes are drawn to those expected."""
+    share = weight / weight.sum()
+    centre = terms @ share
+    about = terms - centre[:, None]
+    doubt = PRIOR_CELLS / len(squared)
+
+    def unlikely(p: FloatArray) -> tuple[float, FloatArray]:
+        logs = p[0] + p[1:] @ about
+        over = squared * np.exp(-logs)
+        away = p[1:] - EXPECTED
+        slope = np.concatenate([[((1.0 - over) * share).sum()], about @ ((1.0 - over) * share)])
+        slope[1:] += 2.0 * doubt * away
+        return float(((logs + over) * share).sum() + doubt * away @ away), slope
+
+    level = np.log(max(float((squared * share).sum()), LEAST_VARIANCE))
+    found = minimize(unlikely, np.array([level, *EXPECTED]), jac=True, method="BFGS").x
+    return float(found[0] - found[1:] @ centre), found[1:]
 
 
 def distance_to_observed(observed: BoolArray, *, periodic: bool = False) -> FloatArray:

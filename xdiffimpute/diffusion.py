@@ -249,8 +249,8 @@ class DiffusionImputer(Imputer):
         out = assemble(
             plain, fitted.spec, mean, domain=domain, standard_error=error,
             method=f"{self.name}, {fitted.method}, {name}", where=where,
-            scaled=f"scaled by the errors at {fitted.withheld.cells} withheld observations, by "
-            "distance to the nearest observation", members=draws,
+            scaled=f"calibrated by the errors at {fitted.withheld.cells} withheld observations",
+            members=draws,
         )  # fmt: skip
         return requantify(out, units)
 

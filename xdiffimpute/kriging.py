@@ -28,7 +28,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .covariance import Covariance, Spectrum, spectrum
+from .covariance import Covariance, Spectrum, factor, spectrum
 from .relaxation import inner_product, ratio
 from .tiling import ramp, starts
 
@@ -187,8 +187,10 @@ class GaussianField:
     @cached_property
     def _root(self) -> Tensor:
         """Square roots of the spectrum's matrices."""
-        values, vectors = torch.linalg.eigh(self.spectrum.matrices)
-        root = (vectors * values.clamp(min=0.0).sqrt()[..., None, :]) @ vectors.mH
+        root = factor(self.spectrum.matrices)
+        if root is None:
+            values, vectors = torch.linalg.eigh(self.spectrum.matrices)
+            root = (vectors * values.clamp(min=0.0).sqrt()[..., None, :]) @ vectors.mH
         single: Tensor = root.to(torch.complex64)
         return single
 

@@ -22,12 +22,13 @@ stationarity, separability and full symmetry", on fields that are carried along.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import least_squares
 
-from ._typing import FloatArray
+from ._typing import BoolArray, FloatArray
 
 __all__ = ["CORRELATIONS", "MODELS", "Model", "matern_covariance"]
 
@@ -57,6 +58,7 @@ LENGTHS = (2.0, 8.0)  # cells that the search starts from
 SCALES = (1e-3, 1e3)
 LEAST_STEP = 0.02  # of the variogram
 FITS = 3
+NEAR = 8  # cells; of lags farther than these every fourth does
 
 
 def matern_covariance(
@@ -96,21 +98,24 @@ def matern_covariance(
     total = np.maximum(counts.sum(axis=0), 1.0)
     variance = np.maximum(between.diagonal(), 1e-12)[:, None, None, None]
     data = (lags[own, own] / variance * counts).sum(axis=0) / total
-    weight = np.sqrt(total / total.max())
     lag = np.meshgrid(
         np.arange(float(frames)), np.arange(-y, y + 1.0), np.arange(-x, x + 1.0), indexing="ij"
     )
-    variogram: FloatArray | float = 1.0  # the first fit is by numbers of pairs alone
+    kept, counted = _thinned(lag)
+    weight = counted * np.sqrt(total[kept] / total.max())
+    correlation = partial(_correlation, CORRELATIONS[model.shape], model.smooth)
+    some = [axis[kept] for axis in lag]
     starts = [
         np.array([-np.log(length), -np.log(length), 0.0, -np.log(2.0), 0.0, 0.0, 0.95])
         for length in LENGTHS
     ]
+    variogram: FloatArray | float = 1.0  # the first fit is by numbers of pairs alone
     for _ in range(FITS):
         near = weight / np.maximum(variogram, LEAST_STEP)
-        found, best = _fitted(CORRELATIONS[model.shape], model.smooth, data, near, lag, starts)
-        starts, share = [best], float(best[6])
-        variogram = 1.0 - share * found
-    return np.asarray(between[:, :, None, None, None] * found), share
+        starts = [_fitted(partial(correlation, some), data[kept], near, starts, frames > 1)]
+        variogram = 1.0 - starts[0][6] * correlation(some, starts[0])
+    found = correlation(lag, starts[0])
+    return np.asarray(between[:, :, None, None, None] * found), float(starts[0][6])
 
 
 def _covariances(found: FloatArray) -> FloatArray:
@@ -119,26 +124,39 @@ def _covariances(found: FloatArray) -> FloatArray:
     return np.asarray((vectors * np.maximum(values, 0.0)) @ vectors.T)
 
 
-def _fitted(
-    shape: Callable[[FloatArray], FloatArray], smooth: bool, data: FloatArray, weight: FloatArray,
-    lag: Sequence[FloatArray], starts: Sequence[FloatArray],
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
-    """The correlation at all lags, shape (T, 2 Y + 1, 2 X + 1), and its seven parameters."""
-    moving = len(data) > 1
-    away = (lag[0] != 0) | (lag[1] != 0) | (lag[2] != 0)
+def _thinned(lag: Sequence[FloatArray]) -> tuple[BoolArray, FloatArray]:
+    """Lags that are compared: all near ones but zero, every other far one in rows and columns.
 
-    def correlation(p: FloatArray) -> FloatArray:
-        first, second = lag[1] - p[4] * lag[0], lag[2] - p[5] * lag[0]
-        down, across = np.exp(p[0]) * first + p[2] * second, np.exp(p[1]) * second
-        slow = lag[0] * np.exp(p[3])
-        squares = down**2 + across**2
-        if smooth:
-            return shape(np.sqrt(squares + slow**2))
-        return np.asarray(shape(np.sqrt(squares)) * np.exp(-slow))
+    And the root of how many each stands for.
+    """
+    far = np.maximum(abs(lag[1]), abs(lag[2])) > NEAR
+    even = (lag[1] % 2 == 0) & (lag[2] % 2 == 0)
+    kept = (even | ~far) & ((lag[0] != 0) | (lag[1] != 0) | (lag[2] != 0))
+    return kept, np.where(far[kept], 2.0, 1.0)
+
+
+def _correlation(
+    shape: Callable[[FloatArray], FloatArray], smooth: bool, lag: Sequence[FloatArray],
+    p: FloatArray,
+) -> FloatArray:  # fmt: skip
+    """At lags in frames, rows and columns."""
+    first, second = lag[1] - p[4] * lag[0], lag[2] - p[5] * lag[0]
+    down, across = np.exp(p[0]) * first + p[2] * second, np.exp(p[1]) * second
+    slow = lag[0] * np.exp(p[3])
+    squares = down**2 + across**2
+    if smooth:
+        return shape(np.sqrt(squares + slow**2))
+    return np.asarray(shape(np.sqrt(squares)) * np.exp(-slow))
+
+
+def _fitted(
+    correlation: Callable[[FloatArray], FloatArray], data: FloatArray, weight: FloatArray,
+    starts: Sequence[FloatArray], moving: bool,
+) -> FloatArray:  # fmt: skip
+    """The seven parameters; the last one is the field's share."""
 
     def wrong(p: FloatArray) -> FloatArray:
-        seen = p[6] * correlation(p)  # a share, since errors of observation add to lag zero
-        return np.asarray(((seen - data) * weight)[away])
+        return np.asarray((p[6] * correlation(p) - data) * weight)
 
     low, high = np.log(1.0 / SCALES[1]), np.log(1.0 / SCALES[0])
     limit = np.array([high, high, 50.0, high, *((10.0, 10.0) if moving else (1e-6, 1e-6)), 1.0])
@@ -149,5 +167,4 @@ def _fitted(
         )
         for start in starts
     ]
-    best = np.asarray(min(fits, key=lambda fit: float(fit.cost)).x)
-    return correlation(best), best
+    return np.asarray(min(fits, key=lambda fit: float(fit.cost)).x)

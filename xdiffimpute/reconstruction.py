@@ -64,7 +64,7 @@ class Filler:
     tile : (int, int)
     periodic : bool
     calibration : Calibration
-        Factors of the standard error found on withheld observations.
+        Of the standard error, by withheld observations.
     density : float, optional
         Share of cells in a training context, for ensembles.
     seed : int
@@ -140,12 +140,12 @@ class Filler:
         z = self.statistics.forward(np.asarray(values, np.float32), self.regressors[low:high])
         check_block(values, z)
         mean, variance = self._blended(z, series, low, start, stop)
-        if (kriging := self._kriging_variance(z, low, start, stop)) is not None:
-            pair = variance.swapaxes(0, 1), kriging.swapaxes(0, 1)
-            variance = self.calibration.combined(*pair).swapaxes(0, 1)
-        spread = np.sqrt(variance)
         observed = np.isfinite(z[start - low : stop - low])
-        spread *= self._factor(observed)
+        beside = self._kriging_variance(z, low, start, stop)
+        if beside is None:
+            beside = distance_to_observed(observed, periodic=self.periodic)
+        pair = variance.swapaxes(0, 1), beside.swapaxes(0, 1)
+        spread = np.sqrt(self.calibration.variance(*pair).swapaxes(0, 1))
         spread = np.where(observed, spread, np.hypot(spread, self.statistics.doubt))
         regressors = self.regressors[start:stop]
         fields = [
@@ -222,11 +222,6 @@ class Filler:
         found: FloatArray = total[:, inner] / np.sqrt(squares[inner])
         return found
 
-    def _factor(self, observed: BoolArray) -> FloatArray:
-        """Factors of the standard error at the cells of frames (n, C, H, W)."""
-        distance = distance_to_observed(observed, periodic=self.periodic)
-        return self.calibration.factor(distance.swapaxes(0, 1)).swapaxes(0, 1)
-
     def _windows_of(
         self, z: FloatArray, series: int, low: int, start: int, stop: int, draw: int
     ) -> Iterator[tuple[int, FloatArray, FloatArray]]:
@@ -301,12 +296,12 @@ class Filler:
     def _kriging_variance(
         self, z: FloatArray, low: int, start: int, stop: int
     ) -> FloatArray | None:
-        """The kriging variance (n, C, H, W) of frames [start, stop), if it has a share.
+        """The kriging variance (n, C, H, W) of frames [start, stop), where there is one.
 
         That of each frame comes from the window in whose middle it is, or nearly so.
         """
         first = self.denoiser.first
-        if first is None or not self.calibration.needs_kriging:
+        if first is None or not self.calibration.kriged:
             return None
         device = next(self.denoiser.parameters()).device
         missing = self._missing(z)

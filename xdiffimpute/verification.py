@@ -166,7 +166,7 @@ class Verification:
         most: int | None = None,
         kriging: Tensor | None = None,
     ) -> tuple[float, Calibration]:
-        """Error of a sampler, and the factors that make its standard error true.
+        """Error of a sampler, and what makes its standard error true.
 
         Parameters
         ----------
@@ -185,10 +185,11 @@ class Verification:
         """
         picked = _spread(self.windows, most)
         squared, variance = self._compare(denoiser, run, picked)
-        fields = [squared, variance, self.distances[picked], self.weights[picked]]
-        fields += [] if kriging is None else [kriging]
+        beside = self.distances[picked] if kriging is None else kriging
+        fields = squared, variance, beside, self.weights[picked]
         calibration = Calibration.fit(
-            *(part.transpose(0, 1).flatten(1).double().numpy() for part in fields)
+            *(part.transpose(0, 1).flatten(1).double().numpy() for part in fields),
+            kriged=kriging is not None,
         )
         return self._mean(squared, picked), calibration
 
