@@ -30,7 +30,7 @@ from .withholding import Withheld
 
 __all__ = ["Verification"]
 
-MAX_WINDOWS, LEAST_WINDOWS = 48, 12
+MAX_WINDOWS, LEAST_WINDOWS = 96, 12
 MAX_CELLS = 1_500_000  # of all windows, so that a look takes seconds
 
 
