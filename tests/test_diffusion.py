@@ -485,6 +485,36 @@ def test_a_sampler_is_chosen_on_some_windows_after_a_short_training(monkeypatch)
     assert [most for most, _ in asked[-2:]] == [8, 8] and asked[-1][1] > 8
 
 
+def test_checks_make_the_first_guesses_of_a_window_once(monkeypatch):
+    """They depend on what is observed alone; every check of a training would make them again."""
+    from xdiffimpute.denoiser import Denoiser
+    from xdiffimpute.verification import Verification
+
+    guess, compare, counts = Denoiser.guess, Verification._compare, []
+
+    def counted(self, x, *args, **kwargs):
+        counts.append(len(x))
+        return guess(self, x, *args, **kwargs)
+
+    def compared(self, denoiser, run, picked):
+        counts.clear()
+        found, made = compare(self, denoiser, run, picked), sum(counts)
+        if not run.draws:
+            seen.append((made, len(picked)))
+            monkeypatch.setattr(Verification, "_guesses", lambda *_: None)
+            again = compare(self, denoiser, run, picked)
+            monkeypatch.setattr(Verification, "_guesses", remembered)
+            assert all(map(torch.equal, found, again))
+        return found
+
+    seen, remembered = [], Verification._guesses
+    monkeypatch.setattr(Denoiser, "guess", counted)
+    monkeypatch.setattr(Verification, "_compare", compared)
+    DiffusionImputer(steps=12, window=2, progress=False, summary=False).fit(make(frames=60))
+    (first, windows), *others = seen
+    assert first == windows and len(others) > 3 and not any(made for made, _ in others)
+
+
 @pytest.mark.parametrize(("differ", "expected"), [(0.0, "variable"), (2.0, "cell")])
 def test_means_of_cells_only_where_they_help(differ: float, expected: str) -> None:
     """Of many samples without time: the noise of the means is what no guess can remove."""

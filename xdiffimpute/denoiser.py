@@ -196,6 +196,7 @@ class Denoiser(nn.Module):
         offsets: Sequence[tuple[int, int]] | None = None,
         query: Tensor | None = None,
         periodic: bool | None = None,
+        guesses: Tensor | None = None,
     ) -> Prediction:
         """Estimate the clean field.
 
@@ -218,6 +219,8 @@ class Denoiser(nn.Module):
             For a network that sees it; default: everything outside the context.
         periodic : bool, optional
             Whether the last axis wraps around here; default: as in training.
+        guesses : Tensor, shape (B, G, C, T, H, W), optional
+            If they have been made before.
 
         Returns
         -------
@@ -225,7 +228,8 @@ class Denoiser(nn.Module):
             Of the tile, (B, C, T, h, w).
         """
         asked = 1 - context if query is None else query
-        guesses = self.guess(x_t * context, context, t, periodic=periodic)
+        if guesses is None:
+            guesses = self.guess(x_t * context, context, t, periodic=periodic)
         size = (features.shape[-2], features.shape[-1])
         x_t, context, guesses, asked = (
             crop(part, offsets, size) for part in (x_t, context, guesses, asked)

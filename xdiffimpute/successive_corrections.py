@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import ndimage
+from scipy.optimize import isotonic_regression
 
 from ._typing import BoolArray, FloatArray
 
@@ -31,6 +32,7 @@ PARTS = 8  # one of which is left out to see how far off the others are there
 ENOUGH = 1000  # cells to leave out; fewer, and each part has its turn
 TRUNCATED = 3.0
 BOUNDS = np.array([1.5, 2.5, 4.5, 8.5, 16.5])  # classes of distance, in cells
+RAYLEIGH = 4.0 / np.pi  # mean square over squared mean, of the length of two normal components
 
 
 def spread_from(fields: FloatArray, weight: FloatArray) -> FloatArray:
@@ -68,8 +70,9 @@ def expected_error(fields: FloatArray, weight: FloatArray, share: FloatArray) ->
     """Mean square error of :func:`spread_from` where nothing is known, by distance.
 
     An eighth of the known cells is left out, spread from the rest, and compared, and another one
-    where they are few. Farther than any cell that was left out, the error is at least the variance
-    of what is known.
+    where they are few. The mean of the errors is taken, as of two normal components, since single
+    cells, such as mountains, can be as far off as all others together. Farther than any cell that
+    was left out, the error is at least the variance of what is known.
 
     Parameters
     ----------
@@ -104,20 +107,19 @@ def expected_error(fields: FloatArray, weight: FloatArray, share: FloatArray) ->
         if not left.any() or not rest.any():
             continue
         wrong = spread_from(fields, rest) - fields
-        squared = (share[:, None, None] * wrong**2).sum(axis=0)[left]
+        size = np.sqrt((share[:, None, None] * wrong**2).sum(axis=0)[left])
         at = np.searchsorted(BOUNDS, _distance(rest > 0)[left])
-        sums += np.bincount(at, weight[left] * squared, len(sums))
+        sums += np.bincount(at, weight[left] * size, len(sums))
         counts += np.bincount(at, weight[left], len(sums))
         if np.count_nonzero(left) >= ENOUGH:
             break
-    errors = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
-    tested = np.flatnonzero(np.isfinite(errors))
+    tested = np.flatnonzero(counts)
     if not tested.size:
         return np.where(seen, out, whole)
-    last = tested[-1]
-    errors[: last + 1] = np.interp(np.arange(last + 1), tested, errors[tested])
-    errors[last + 1 :] = max(whole, errors[last])
-    out[~seen] = np.maximum.accumulate(errors)[np.searchsorted(BOUNDS, _distance(seen)[~seen])]
+    rising = isotonic_regression(sums[tested] / counts[tested], weights=counts[tested]).x
+    errors = RAYLEIGH * np.interp(np.arange(len(sums)), tested, rising) ** 2
+    errors[tested[-1] + 1 :] = max(whole, errors[tested[-1]])
+    out[~seen] = errors[np.searchsorted(BOUNDS, _distance(seen)[~seen])]
     return out
 
 

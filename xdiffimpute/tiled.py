@@ -36,10 +36,17 @@ class InSurroundings:
     offsets : sequence of (int, int)
         First row and column of each sample's tile in the values that it is called with; members
         of an ensemble follow one another in the same order.
+    guesses : Tensor, shape (B, G, C, T, H, W), optional
+        If they have been made before, for a sampler that sees all that is observed, once.
     """
 
-    def __init__(self, denoiser: Denoiser, offsets: Sequence[tuple[int, int]]) -> None:
-        self.denoiser, self.offsets = denoiser, list(offsets)
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        offsets: Sequence[tuple[int, int]],
+        guesses: Tensor | None = None,
+    ) -> None:
+        self.denoiser, self.offsets, self.guesses = denoiser, list(offsets), guesses
 
     @property
     def schedule(self) -> Schedule:
@@ -49,7 +56,9 @@ class InSurroundings:
     def __call__(self, x_t: Tensor, t: Tensor, context: Tensor, features: Tensor) -> Prediction:
         """As :meth:`Denoiser.forward`."""
         offsets = self.offsets * (len(x_t) // len(self.offsets))
-        prediction: Prediction = self.denoiser(x_t, t, context, features, offsets)
+        prediction: Prediction = self.denoiser(
+            x_t, t, context, features, offsets, guesses=self.guesses
+        )
         return prediction
 
 

@@ -106,6 +106,8 @@ class Verification:
         self.masks = torch.from_numpy(np.stack(masks).astype(np.float32))
         self.features = torch.from_numpy(np.stack(features).astype(np.float32))
         self.distances = torch.from_numpy(np.stack(distances))
+        self._made: dict[int, Tensor] = {}
+        self._made_by: list[Tensor] = []
         self.weights = self.masks
         if propensity is not None:
             given = np.stack([propensity.weights(target) for target in targets])
@@ -238,7 +240,8 @@ class Verification:
             for k in range(0, len(picked), size):
                 now = picked[k : k + size]
                 x, offsets = self.inputs[now].to(self.device), [self.offsets[n] for n in now]
-                estimator: Estimator = InSurroundings(denoiser, offsets)
+                guesses = None if run.draws else self._guesses(denoiser, now)
+                estimator: Estimator = InSurroundings(denoiser, offsets, guesses)
                 if run.in_place:
                     x, estimator = crop(x, offsets, tile), denoiser
                 observed = torch.isfinite(x)
@@ -255,6 +258,18 @@ class Verification:
                 squared.append(error.square())
                 variances.append(out.variance.float().cpu())
         return torch.cat(squared), torch.cat(variances)
+
+    def _guesses(self, denoiser: Denoiser, picked: list[int]) -> Tensor:
+        """The first guesses from all that is observed, (n, G, C, T, H, W): made once a window."""
+        made_by = [] if denoiser.first is None else list(denoiser.first.buffers())
+        if len(made_by) != len(self._made_by) or not all(map(torch.equal, made_by, self._made_by)):
+            self._made, self._made_by = {}, [part.clone() for part in made_by]
+        if new := [n for n in picked if n not in self._made]:
+            x = self.inputs[new].to(self.device)
+            observed = torch.isfinite(x)
+            found = denoiser.guess(torch.where(observed, x, 0.0), observed.to(x.dtype))
+            self._made |= dict(zip(new, found.cpu(), strict=True))
+        return torch.stack([self._made[n] for n in picked]).to(self.device)
 
 
 def _spread(count: int, most: int | None) -> list[int]:

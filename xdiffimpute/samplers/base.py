@@ -23,7 +23,8 @@ class Sampler(ABC):
     in_place : bool
         Whether estimates are put back among the values, and must cover the same cells.
     draws : bool
-        Whether contexts are drawn, as the partition says.
+        Whether contexts are drawn, as the partition says; if not, the denoiser is called once, with
+        all that was observed.
     guided : bool
         Whether it takes a ``guide``, a penalty that pulls the estimate towards a law.
 
