@@ -78,6 +78,20 @@ def test_what_was_never_withheld_is_changed_as_what_was_nearest_to_it():
     np.testing.assert_allclose(beyond[0, ::2], beyond[0, 1::2], rtol=1e-4)
 
 
+def test_far_from_what_was_withheld_the_kriging_variance_is_not_made_smaller():
+    """As in a frame without observations, where what was withheld had others beside it."""
+    squared, network, kriging, _ = errors((1.0, 0.0), level=-1.2)
+    kriging = np.exp(-1.0 + 0.05 * np.log(kriging))
+    squared = 0.3 * kriging * np.random.default_rng(0).standard_normal(kriging.shape) ** 2
+    found = Calibration.fit(squared, network, kriging, np.ones_like(network), kriged=True)
+    wide = np.exp(np.linspace(-3.0, 1.5, 200))[None]
+    ratio = found.variance(np.full_like(wide, network.mean()), wide) / wide
+    assert ratio[0, 0] == pytest.approx(0.3, rel=0.2) and ratio[0, -1] == pytest.approx(
+        1.0, rel=0.05
+    )
+    assert (np.diff(ratio[0] * wide[0]) > 0).all()
+
+
 def test_distances_are_those_of_the_frame():
     observed = np.zeros((2, 5, 6), dtype=bool)
     observed[0, 2, 1] = True

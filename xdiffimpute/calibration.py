@@ -16,7 +16,9 @@ variance and the distance d to the nearest observation of the frame,
 .. math:: \log v = a + c \log n + e \log d .
 
 Slopes are drawn to those that take the first of each pair as it is. Beyond what the withheld
-observations have covered it is changed by no more than at the edge of that.
+observations have covered it is changed by no more than at the edge of that. Where they have made
+the kriging variance smaller, as next to observations, it is less so the larger it is beyond them,
+as in frames without any.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ __all__ = ["Calibration", "distance_to_observed"]
 
 LEAST_CELLS = 20  # of a variable, to change anything
 PRIOR_CELLS = 20  # that the slopes expected beforehand count for
+FADING = 0.5  # of the logarithm of the kriging variance, beyond what was withheld
 COVERED = (0.01, 0.99)  # quantiles of what was withheld
 FARTHEST = 64.0  # cells
 LEAST_VARIANCE = 1e-9
@@ -157,6 +160,10 @@ class Calibration:
             ):
                 within = term.clip(low, high)
                 total += slope * within + expected * (term - within)
+            if self.kriged:
+                above = np.maximum(terms[0] - self.covered[c, 0, 1], 0.0)
+                lowered = np.minimum(total - terms[0], 0.0)
+                total += lowered * np.expm1(-above / FADING)
             out[c] = np.exp(total)
         return out
 
