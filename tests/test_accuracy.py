@@ -270,6 +270,8 @@ def test_the_page_shows_results_and_dashes(families: Path, tmp_path: Path) -> No
     write_result(
         path_of(results, case.name, "telea", 10.0, 0), skipped | {"skipped": "needs a package"}
     )
+    far = made(case, "linear", 2, 3.0)  # a seed without our preset is not on the page
+    write_result(path_of(results, case.name, "linear", 10.0, 2), far)
     page = tmp_path / "accuracy.md"
     assert shell("page", "--page", str(page), families=families, results=results) == 0
     text = page.read_text()

@@ -48,7 +48,10 @@ def write_page(cases: Sequence[Case], folder: Path, minutes: float, page: Path =
     -------
     Path
     """
-    results = {case.name: read_results(folder, case, list(METHODS), minutes) for case in cases}
+    results = {
+        case.name: _of_our_seeds(read_results(folder, case, list(METHODS), minutes))
+        for case in cases
+    }
     parts = [(HERE / "head.md").read_text().rstrip(), _state(cases, results, minutes)]
     if any(results.values()):
         path = page.parent / "figures" / PICTURE
@@ -62,6 +65,15 @@ def write_page(cases: Sequence[Case], folder: Path, minutes: float, page: Path =
             parts.append(_section(found, results))
     page.write_text("\n\n".join(parts) + "\n")
     return page
+
+
+def _of_our_seeds(results: Results) -> Results:
+    """The results with the seeds that our preset has been run with; without it, all."""
+    ours = results.get(OURS)
+    if not ours:
+        return results
+    found = {m: {s: r for s, r in rows.items() if s in ours} for m, rows in results.items()}
+    return {method: rows for method, rows in found.items() if rows}
 
 
 def _state(cases: Sequence[Case], results: Mapping[str, Results], minutes: float) -> str:
