@@ -71,8 +71,8 @@ class Calibration:
     >>> error = distance * rng.standard_normal(distance.shape)
     >>> one = np.ones_like(error)
     >>> found = Calibration.fit(error**2, one, distance, one, kriged=False)
-    >>> np.sqrt(found.variance(np.ones((1, 3)), np.array([[1.0, 2.0, 6.5]]))).round()
-    array([[1., 2., 7.]], dtype=float32)
+    >>> np.sqrt(found.variance(np.ones((1, 3)), np.array([[1.0, 2.0, 6.0]]))).round()
+    array([[1., 2., 6.]], dtype=float32)
     """
 
     levels: FloatArray
