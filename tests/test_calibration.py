@@ -19,7 +19,7 @@ def errors(slopes, level=0.0, seed=0, count=20_000):
     return true * rng.standard_normal(true.shape) ** 2, network, kriging, true
 
 
-@pytest.mark.parametrize("slopes", [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (1.7, -0.2)])
+@pytest.mark.parametrize("slopes", [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (1.7, 0.2)])
 def test_variances_are_trusted_as_far_as_the_errors_do(slopes):
     squared, network, kriging, true = errors(slopes, level=0.7)
     found = Calibration.fit(squared, network, kriging, np.ones_like(true), kriged=True)
@@ -90,6 +90,15 @@ def test_far_from_what_was_withheld_the_kriging_variance_is_not_made_smaller():
         1.0, rel=0.05
     )
     assert (np.diff(ratio[0] * wide[0]) > 0).all()
+
+
+def test_errors_of_nothing_and_errors_that_fall_with_doubt() -> None:
+    squared, network, kriging, _ = errors((1.0, -1.0), count=500)
+    ones = np.ones_like(network)
+    found = Calibration.fit(squared, network, kriging, ones, kriged=True)
+    assert (found.slopes >= 0.0).all()  # more doubt is never a smaller error
+    none = Calibration.fit(np.zeros_like(squared), network, kriging, ones, kriged=True)
+    assert np.isfinite(none.variance(network, kriging)).all()
 
 
 def test_distances_are_those_of_the_frame():

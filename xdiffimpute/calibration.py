@@ -41,6 +41,8 @@ COVERED = (0.01, 0.99)  # quantiles of what was withheld
 FARTHEST = 64.0  # cells
 LEAST_VARIANCE = 1e-9
 EXPECTED = np.array([1.0, 0.0])  # slopes
+SLOPES = (0.0, 4.0)  # more doubt is never a smaller error
+FARTHEST_LEVEL = 10.0  # of the logarithm of the mean squared error
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,7 @@ def _likeliest(
     squared: FloatArray, terms: FloatArray, weight: FloatArray
 ) -> tuple[float, FloatArray]:
     """Level and slopes of normal errors; the slopes are drawn to those expected."""
+    squared = np.maximum(squared, LEAST_VARIANCE)
     share = weight / weight.sum()
     centre = terms @ share
     about = terms - centre[:, None]
@@ -211,7 +214,10 @@ def _likeliest(
         return float(((logs + over) * share).sum() + doubt * away @ away), slope
 
     level = np.log(max(float((squared * share).sum()), LEAST_VARIANCE))
-    found = minimize(unlikely, np.array([level, *EXPECTED]), jac=True, method="BFGS").x
+    found = minimize(
+        unlikely, np.array([level, *EXPECTED]), jac=True, method="L-BFGS-B",
+        bounds=[(level - FARTHEST_LEVEL, level + FARTHEST_LEVEL), SLOPES, SLOPES],
+    ).x  # fmt: skip
     return float(found[0] - found[1:] @ centre), found[1:]
 
 

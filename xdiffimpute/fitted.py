@@ -34,7 +34,7 @@ class Fitted(Preparation):
     sampler : str
         What measured better on the withheld observations.
     calibration : dict of str to Calibration
-        For each sampler, the factors of the standard error.
+        For each sampler, what its standard error is made from.
     seed : int
     history : History
     step : float, optional
@@ -57,7 +57,7 @@ class Fitted(Preparation):
         return ~self.unreachable
 
     def calibration_of(self, sampler: str) -> Calibration:
-        """The factors of a sampler's standard error.
+        """What a sampler's standard error is made from.
 
         Of one that was not judged: of the one whose variance it takes over, the ensemble, or of
         whichever was judged.

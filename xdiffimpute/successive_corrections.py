@@ -28,11 +28,11 @@ __all__ = ["expected_error", "spread_from"]
 
 WIDTHS = tuple(8.0 * 2 ** (-k / 2) for k in range(7))  # cells, from 8 to 1
 LEAST = 0.01  # of the weight of one cell, below which a cell is out of reach
-PARTS = 8  # one of which is left out to see how far off the others are there
-ENOUGH = 1000  # cells to leave out; fewer, and each part has its turn
+SHARE = 0.125  # of the known cells, left out to see how far off the others are there
+BLOCKS, ROUNDS = (1, 3, 7, 15), 4  # sides of what is left out together, in cells
+ENOUGH = 1000  # cells to leave out; fewer, and there are more rounds
 TRUNCATED = 3.0
 BOUNDS = np.array([1.5, 2.5, 4.5, 8.5, 16.5])  # classes of distance, in cells
-RAYLEIGH = 4.0 / np.pi  # mean square over squared mean, of the length of two normal components
 
 
 def spread_from(fields: FloatArray, weight: FloatArray) -> FloatArray:
@@ -69,10 +69,10 @@ def spread_from(fields: FloatArray, weight: FloatArray) -> FloatArray:
 def expected_error(fields: FloatArray, weight: FloatArray, share: FloatArray) -> FloatArray:
     """Mean square error of :func:`spread_from` where nothing is known, by distance.
 
-    An eighth of the known cells is left out, spread from the rest, and compared, and another one
-    where they are few. The mean of the errors is taken, as of two normal components, since single
-    cells, such as mountains, can be as far off as all others together. Farther than any cell that
-    was left out, the error is at least the variance of what is known.
+    An eighth of the known cells is left out, one by one and in blocks, spread from the rest, and
+    compared, and other ones where they are few. The mean of the errors is taken, as if they were
+    normal, since single cells, such as mountains, can be as far off as all others together. Farther
+    than any cell that was left out, the error is at least the variance of what is known.
 
     Parameters
     ----------
@@ -100,10 +100,13 @@ def expected_error(fields: FloatArray, weight: FloatArray, share: FloatArray) ->
         return out
     squares = (share[:, None, None] * fields**2).sum(axis=0)
     whole = float(np.average(squares[seen], weights=weight[seen]))
-    part = np.where(seen, np.random.default_rng(0).integers(PARTS, size=seen.shape), PARTS)
+    rng = np.random.default_rng(0)
     sums, counts = np.zeros((2, len(BOUNDS) + 1))
-    for k in range(PARTS):
-        left, rest = part == k, np.where(part == k, 0.0, weight)
+    for block in BLOCKS * ROUNDS:
+        drawn = rng.random([-(-n // block) for n in seen.shape]) < SHARE
+        h, w = seen.shape
+        left = seen & drawn.repeat(block, axis=0)[:h].repeat(block, axis=1)[:, :w]
+        rest = np.where(left, 0.0, weight)
         if not left.any() or not rest.any():
             continue
         wrong = spread_from(fields, rest) - fields
@@ -111,13 +114,14 @@ def expected_error(fields: FloatArray, weight: FloatArray, share: FloatArray) ->
         at = np.searchsorted(BOUNDS, _distance(rest > 0)[left])
         sums += np.bincount(at, weight[left] * size, len(sums))
         counts += np.bincount(at, weight[left], len(sums))
-        if np.count_nonzero(left) >= ENOUGH:
+        if block == BLOCKS[-1] and np.count_nonzero(left) >= ENOUGH:
             break
     tested = np.flatnonzero(counts)
     if not tested.size:
         return np.where(seen, out, whole)
     rising = isotonic_regression(sums[tested] / counts[tested], weights=counts[tested]).x
-    errors = RAYLEIGH * np.interp(np.arange(len(sums)), tested, rising) ** 2
+    spread = np.pi / 2 if len(fields) == 1 else 4 / np.pi  # mean square over squared mean
+    errors = spread * np.interp(np.arange(len(sums)), tested, rising) ** 2
     errors[tested[-1] + 1 :] = max(whole, errors[tested[-1]])
     out[~seen] = errors[np.searchsorted(BOUNDS, _distance(seen)[~seen])]
     return out

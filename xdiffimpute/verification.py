@@ -1,7 +1,7 @@
 """The withheld observations as a validation set during training.
 
 Windows around the withheld cells are cut once; a network is judged on them at every check,
-the sampler is chosen on them, and the standard error is scaled on them.
+the sampler is chosen on them, and the standard error is calibrated on them.
 """
 
 from __future__ import annotations
