@@ -39,7 +39,7 @@ def assemble(
     standard_error: xr.DataArray | None,
     method: str,
     where: xr.DataArray | None = None,
-    scaled: str = "",
+    calibrated: str = "",
     members: Sequence[xr.DataArray] = (),
 ) -> xr.Dataset:
     """Put estimates into the gaps of a dataset.
@@ -59,7 +59,7 @@ def assemble(
         For ``history``.
     where : bool DataArray, optional
         Cells to fill, in place of ``domain``.
-    scaled : str
+    calibrated : str
         How the standard error was calibrated, for its ``comment``.
     members : sequence of DataArray
         Each like ``mean``. With them the variables hold one field a member, along a dimension
@@ -96,7 +96,7 @@ def assemble(
             error = errors[name].where(source.isnull(), _earlier_error(ds, name))
             error = error.where(out.notnull())
             companions = {
-                f"{name}_standard_error": _describe_error(error, source, name, scaled)
+                f"{name}_standard_error": _describe_error(error, source, name, calibrated)
             } | companions
         listed = [*str(source.attrs.get("ancillary_variables", "")).split(), *companions]
         out.attrs["ancillary_variables"] = " ".join(dict.fromkeys(listed))
@@ -255,11 +255,11 @@ def _describe_flag(flag: xr.DataArray, source: xr.DataArray, name: str) -> xr.Da
 
 
 def _describe_error(
-    error: xr.DataArray, source: xr.DataArray, name: str, scaled: str
+    error: xr.DataArray, source: xr.DataArray, name: str, calibrated: str
 ) -> xr.DataArray:
     attrs: dict[str, Any] = {
         "long_name": f"standard error of imputed {name}",
-        "comment": "; ".join(filter(None, ["zero where observed", scaled])),
+        "comment": "; ".join(filter(None, ["zero where observed", calibrated])),
     }
     if "units" in source.attrs:
         attrs["units"] = source.attrs["units"]

@@ -249,7 +249,7 @@ class DiffusionImputer(Imputer):
         out = assemble(
             plain, fitted.spec, mean, domain=domain, standard_error=error,
             method=f"{self.name}, {fitted.method}, {name}", where=where,
-            scaled=f"calibrated by the errors at {fitted.withheld.cells} withheld observations",
+            calibrated=f"calibrated by the errors at {fitted.withheld.cells} withheld observations",
             members=draws,
         )  # fmt: skip
         return requantify(out, units)
