@@ -7,7 +7,7 @@ import pytest
 import torch
 from stationary import dense, gaussian
 
-from xdiffimpute.covariance import Covariance, from_torus, pair_sums, spectrum, taper
+from xdiffimpute.covariance import Covariance, factor, from_torus, pair_sums, spectrum, taper
 from xdiffimpute.datasets import DATASETS
 from xdiffimpute.kriging import GaussianField, Sizes, krige
 from xdiffimpute.variography import estimate_covariance
@@ -176,3 +176,17 @@ def test_many_channels_are_taken_one_by_one(monkeypatch):
     drawn = field.draw(5, torch.Generator().manual_seed(0))
     again = from_torus(field.power(drawn), field.spectrum.size, (4, 4), 1)
     assert again.shape == lags.shape and float(again[0, 1].abs().max()) == 0.0
+
+
+def test_factors_are_those_of_matrices_that_have_them() -> None:
+    generator = torch.manual_seed(0)
+    root = torch.randn(5, 4, 4, dtype=torch.complex128, generator=generator)
+    matrices = root @ root.mH
+    found = factor(matrices)
+    assert found is not None
+    torch.testing.assert_close(found @ found.mH, matrices, rtol=1e-6, atol=1e-8)
+    singular = root[..., :2] @ root[..., :2].mH
+    assert factor(singular) is not None
+    values = torch.linalg.eigvalsh(matrices[2])
+    matrices[2] -= 1.01 * values[0] * torch.eye(4)
+    assert factor(matrices) is None  # one with a negative part is enough

@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from xdiffimpute.successive_corrections import expected_error, spread_from
+import xdiffimpute as xdi
+from xdiffimpute.samplers import SAMPLERS
+from xdiffimpute.successive_corrections import error_patterns, expected_error, spread_from
+from xdiffimpute.transforms import Statistics
 
 
 def hills(shape: tuple[int, int], seed: int = 0) -> np.ndarray:
@@ -67,23 +70,95 @@ def test_where_nothing_or_everything_is_known() -> None:
     assert expected[one == 0].min() == pytest.approx(4.0)
 
 
-def test_a_fill_between_stations_has_their_climatology_and_says_how_sure_it_is() -> None:
+def test_patterns_of_errors_have_unit_variance_and_the_width_of_holes() -> None:
+    seen = np.zeros((24, 32), dtype=bool)
+    seen[::6, ::6] = True
+    drawn = error_patterns(seen, 400, np.random.default_rng(0))
+    assert not drawn[:, seen].any()
+    assert drawn[:, ~seen].std() == pytest.approx(1.0, abs=0.05)
+    beside = (drawn[:, 2, 1:-1] * drawn[:, 2, 2:]).mean()
+    far = (drawn[:, 2, 1:12] * drawn[:, 2, 20:31]).mean()
+    assert beside > 0.7 and abs(far) < 0.1
+    assert abs((drawn[:, 2, 0] * drawn[:, 2, -1]).mean()) < 0.2  # ends are not neighbours
+    few = error_patterns(seen, 2, np.random.default_rng(0))
+    np.testing.assert_allclose(few, drawn[:2], atol=1e-12)
+    nothing = error_patterns(np.zeros((5, 6), bool), 300, np.random.default_rng(0))
+    assert nothing.std() == pytest.approx(1.0, abs=0.2)
+    assert not error_patterns(np.ones((5, 6), bool), 2, np.random.default_rng(0)).any()
+
+
+@pytest.fixture(scope="module")
+def stations() -> tuple[xr.Dataset, np.ndarray, np.ndarray, xdi.DiffusionImputer]:
     """Values that hardly change in time: all that a fill can get wrong is the mean of a cell."""
     rng = np.random.default_rng(0)
     mean = 10.0 * hills((20, 24))
-    stations = rng.random((20, 24)) < 0.2
-    seen = stations & (rng.random((60, 20, 24)) < 0.7)
+    known = rng.random((20, 24)) < 0.2
+    seen = known & (rng.random((60, 20, 24)) < 0.7)
     values = mean + 0.5 * rng.standard_normal((60, 20, 24))
     ds = xr.Dataset(
         {"a": (("time", "y", "x"), np.where(seen, values, np.nan))},
         {"time": pd.date_range("2001-01-01", periods=60)},
     )
     imputer = ds.impute.fit(steps=1, window=2, statistics="cell", progress=False)
-    everywhere = xr.ones_like(ds["a"].isel(time=0, drop=True), dtype=bool)
-    filled = ds.impute.fill(imputer, where=everywhere, progress=False)
-    wrong = (filled["a"].mean("time").values - mean)[~stations]
-    said = np.sqrt((filled["a_standard_error"].values[:, ~stations] ** 2).mean())
+    return ds, mean, known, imputer
+
+
+def everywhere(ds: xr.Dataset) -> xr.DataArray:
+    return xr.ones_like(ds["a"].isel(time=0, drop=True), dtype=bool)
+
+
+def test_a_fill_between_stations_has_their_climatology_and_says_how_sure_it_is(stations) -> None:
+    ds, mean, known, imputer = stations
+    filled = ds.impute.fill(imputer, where=everywhere(ds), progress=False)
+    wrong = (filled["a"].mean("time").values - mean)[~known]
+    said = np.sqrt((filled["a_standard_error"].values[:, ~known] ** 2).mean())
     assert wrong.std() < 0.35 * mean.std()
     assert 0.5 < said / np.sqrt((wrong**2).mean()) < 2.0
-    at_stations = filled["a_standard_error"].where(ds["a"].isnull()).values[:, stations]
+    at_stations = filled["a_standard_error"].where(ds["a"].isnull()).values[:, known]
     assert np.sqrt(np.nanmean(at_stations**2)) < said
+
+
+def test_it_comes_back_from_a_file_and_from_dask(stations, tmp_path) -> None:
+    ds, _, _, imputer = stations
+    imputer.save(tmp_path / "stations.imputer")
+    again = xdi.load(tmp_path / "stations.imputer")
+    here = ds.impute.fill(imputer, where=everywhere(ds), progress=False)
+    there = ds.chunk(time=25).impute.fill(again, where=everywhere(ds))
+    for name in ("a", "a_standard_error"):
+        assert there[name].chunks is not None
+        np.testing.assert_allclose(there[name], here[name], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("sampler", ["single_pass", "multi_step"])
+def test_members_have_it_wrong_in_all_frames_alike(stations, sampler) -> None:
+    """So that means in time of the members are as far apart as the climatology is uncertain."""
+    ds, _, known, imputer = stations
+    steps = SAMPLERS.create("multi_step", steps=2, members=1)
+    drawn = ds.isel(time=slice(12)).impute.fill(
+        imputer, where=everywhere(ds), members=24, progress=False,
+        sampler=steps if sampler == "multi_step" else sampler,
+    )["a"]  # fmt: skip
+    statistics = imputer.fitted.statistics
+    doubt = (statistics.doubt * statistics.scale)[0]
+    apart = drawn.mean("time").std("realization").values
+    ratio = np.sqrt((apart[~known] ** 2).mean() / (doubt[~known] ** 2).mean())
+    assert 0.85 < ratio < 1.3
+    assert np.sqrt((apart[known] ** 2).mean()) < 0.5 * np.sqrt((doubt[~known] ** 2).mean())
+
+
+def test_it_goes_where_another_climatology_is_taken() -> None:
+    """Its channels are exchanged with the coefficients, and one mean of all cells has none."""
+    coefficients = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
+    doubt = np.where(np.arange(12).reshape(3, 4) % 2, 0.5, 0.0) * np.ones((2, 1, 1))
+    count = (doubt == 0).astype(int)
+    shared = {"harmonics": (), "log": np.zeros(2, bool), "floor": np.ones(2), "count": count}
+    scale = np.ones((2, 1, 1))
+    cell = Statistics("cell", coefficients=coefficients, scale=scale, doubt=doubt, **shared)
+    variable = Statistics("variable", coefficients=np.zeros((1, 2, 1, 1)), scale=scale,
+                          doubt=np.zeros((2, 1, 1)), **shared)  # fmt: skip
+    second = np.array([False, True])
+    mixed = variable.replaced(cell, second)
+    assert not mixed.doubt[0].any() and np.array_equal(mixed.doubt[1], doubt[1])
+    static = cell.without_cells(second)
+    assert np.array_equal(static.doubt[0], doubt[0]) and not static.doubt[1].any()
+    assert not cell.without_cells(np.array([True, True])).doubt.any()

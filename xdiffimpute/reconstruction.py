@@ -11,6 +11,7 @@ import copy
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from .progress import progress_bar
 from .samplers import Sampler
 from .segments import Span, in_segments
 from .sharing import as_one_task
+from .successive_corrections import error_patterns
 from .tiled import Tiled, cells_at_once
 from .tiling import ramp, starts
 from .transforms import Statistics
@@ -146,34 +148,55 @@ class Filler:
             beside = distance_to_observed(observed, periodic=self.periodic)
         pair = variance.swapaxes(0, 1), beside.swapaxes(0, 1)
         spread = np.sqrt(self.calibration.variance(*pair).swapaxes(0, 1))
-        spread = np.where(observed, spread, np.hypot(spread, self.statistics.doubt))
+        doubt = np.where(observed, np.float32(0.0), self.statistics.doubt)
+        spread = np.hypot(spread, doubt)
         regressors = self.regressors[start:stop]
         fields = [
             self.statistics.inverse(mean, regressors, spread=spread),
             self.statistics.inverse_spread(spread, mean, regressors),
         ]
-        fields += self._members(z, mean, spread, series, low, start, stop)
+        fields += self._members(z, mean, spread, doubt, series, low, start, stop)
         return np.stack(fields).astype(np.float32, copy=False)
 
     def _members(
-        self, z: FloatArray, mean: FloatArray, spread: FloatArray, series: int, low: int,
-        start: int, stop: int,
+        self, z: FloatArray, mean: FloatArray, spread: FloatArray, doubt: FloatArray, series: int,
+        low: int, start: int, stop: int,
     ) -> list[FloatArray]:  # fmt: skip
-        """Draws about the mean, or samples of the diffusion, each (n, C, H, W)."""
-        regressors = self.regressors[start:stop]
+        """Draws about the mean, or samples of the diffusion, each (n, C, H, W).
+
+        What is wrong with the climatology is drawn once for all frames.
+        """
         if not self.members:
             return []
+        inverse = partial(self.statistics.inverse, regressors=self.regressors[start:stop])
+        size = self.statistics.trusted(spread)
+        share = np.divide(doubt, spread, out=np.zeros_like(spread), where=spread > 0.0)
+        lasting = [size * share * error for error in self._climatological_errors()]
         if self.sampler.in_place:
             more = (
                 self._blended(z, series, low, start, stop, draw=k)[0]
                 for k in range(1, self.members)
             )
-            return [self.statistics.inverse(draw, regressors) for draw in (mean, *more)]
-        size = self.statistics.trusted(spread)
+            return [
+                inverse(draw + always) for draw, always in zip((mean, *more), lasting, strict=True)
+            ]
+        passing = size * np.sqrt(1.0 - share**2)
         return [
-            self.statistics.inverse(mean + size * error, regressors)
-            for error in self._unit_errors(z, series, low, start, stop)
+            inverse(mean + passing * error + always)
+            for error, always in zip(
+                self._unit_errors(z, series, low, start, stop), lasting, strict=True
+            )
         ]
+
+    def _climatological_errors(self) -> FloatArray:
+        """Unit errors (members, C, H, W) of the climatology where nothing was ever observed."""
+        if not self.statistics.doubt.any():
+            return np.zeros((self.members, 1, 1, 1), dtype=np.float32)
+        drawn = [
+            error_patterns(seen, self.members, self._rng(10, c))
+            for c, seen in enumerate(self.statistics.domain)
+        ]
+        return np.stack(drawn, axis=1).astype(np.float32)
 
     def _blended(
         self, z: FloatArray, series: int, low: int, start: int, stop: int, draw: int = 0

@@ -24,7 +24,7 @@ from scipy.optimize import isotonic_regression
 
 from ._typing import BoolArray, FloatArray
 
-__all__ = ["expected_error", "spread_from"]
+__all__ = ["error_patterns", "expected_error", "spread_from"]
 
 WIDTHS = tuple(8.0 * 2 ** (-k / 2) for k in range(7))  # cells, from 8 to 1
 LEAST = 0.01  # of the weight of one cell, below which a cell is out of reach
@@ -125,6 +125,44 @@ def expected_error(fields: FloatArray, weight: FloatArray, share: FloatArray) ->
     errors[tested[-1] + 1 :] = max(whole, errors[tested[-1]])
     out[~seen] = errors[np.searchsorted(BOUNDS, _distance(seen)[~seen])]
     return out
+
+
+def error_patterns(seen: BoolArray, count: int, rng: np.random.Generator) -> FloatArray:
+    """Draws of the errors of :func:`spread_from` where nothing is known, of unit variance.
+
+    Errors of neighbours are alike up to the distance at which something is known.
+
+    Parameters
+    ----------
+    seen : bool array, shape (H, W)
+    count : int
+        Of draws.
+    rng : Generator
+
+    Returns
+    -------
+    float array, shape (count, H, W)
+        Zero where something is known.
+
+    Examples
+    --------
+    >>> seen = np.zeros((20, 20), dtype=bool)
+    >>> seen[::5, ::5] = True
+    >>> drawn = error_patterns(seen, 2, np.random.default_rng(0))
+    >>> drawn.shape, bool(drawn[:, seen].any())
+    ((2, 20, 20), False)
+    """
+    if seen.all():
+        return np.zeros((count, *seen.shape))
+    width = WIDTHS[0]
+    if seen.any():
+        width = min(width, float(_distance(seen)[~seen].mean()))
+    h, w = (n + int(TRUNCATED * width) for n in seen.shape)  # ends of the torus are not alike
+    weight = ndimage.fourier_gaussian(np.ones((h, w)), width)
+    noise = np.fft.fft2(rng.standard_normal((count, h, w))) * weight
+    drawn = np.fft.ifft2(noise).real[:, : seen.shape[0], : seen.shape[1]]
+    patterns: FloatArray = np.where(seen, 0.0, drawn / np.sqrt((weight**2).mean()))
+    return patterns
 
 
 def _smooth(fields: FloatArray, width: float) -> FloatArray:
