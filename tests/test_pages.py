@@ -51,7 +51,9 @@ def run(page: str, names: dict[str, Any]) -> None:
 
 @pytest.fixture
 def one_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every fit takes one step, and sampling at most three, whatever they are asked for."""
+    """Every fit takes one step, looks at few windows, and samples in at most three steps."""
+    monkeypatch.setattr("xdiffimpute.verification.MAX_WINDOWS", 4)
+    monkeypatch.setattr("xdiffimpute.verification.LEAST_WINDOWS", 2)
     original, sampler = DiffusionImputer.__init__, MultiStep.__init__
 
     def quick(self: DiffusionImputer, **options: Any) -> None:
