@@ -21,6 +21,7 @@ from xdiffimpute.ledger import Ledger
 from xdiffimpute.masks import MASKS
 from xdiffimpute.partition import Partition
 from xdiffimpute.reconstruction import Filler
+from xdiffimpute.request import Request
 from xdiffimpute.sharing import as_one_task, in_stretches
 
 CLUSTER = {
@@ -67,8 +68,7 @@ def assert_as_in_memory(out: Path, imputer: DiffusionImputer) -> None:
 
 
 def filler_of(imputer: DiffusionImputer, sampler: str = "single_pass") -> Filler:
-    name, run = imputer._sampler(sampler)
-    return imputer._filler(make(), imputer.fitted.spec, name, run, 0)
+    return Request(sampler).filler(imputer.fitted, make(), imputer.fitted.spec)[1]
 
 
 def test_the_network_is_in_the_graph_once(

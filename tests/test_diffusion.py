@@ -16,6 +16,7 @@ from xdiffimpute.exceptions import CompatibilityError, ImputeError, NotFittedErr
 from xdiffimpute.fitting import _clearly_less
 from xdiffimpute.masks import MASKS
 from xdiffimpute.reconstruction import Filler
+from xdiffimpute.request import Request
 from xdiffimpute.samplers import SAMPLERS
 
 
@@ -334,8 +335,7 @@ def test_wrong_use_is_explained(fitted):
 
 def test_a_segment_reads_the_frames_its_windows_touch(fitted):
     ds, imputer = fitted
-    name, run = imputer._sampler(None)
-    filler: Filler = imputer._filler(ds, imputer.fitted.spec, name, run, 0)
+    _, filler = Request().filler(imputer.fitted, ds, imputer.fitted.spec)
     assert filler.windows()[0] == 0 and filler.windows()[-1] == 24 - 4
     low, high = filler.segment(8, 12)
     assert low <= 8 - 2 and high >= 12 + 2
@@ -398,8 +398,9 @@ def test_an_ensemble_does_not_depend_on_how_the_frames_are_cut(fitted):
     """Windows have contexts of their own, wherever the segment that is filled begins."""
     ds, imputer = fitted
     spec = imputer.fitted.spec
-    _, run = imputer._sampler(SAMPLERS.create("ensemble", members=3))
-    filler = imputer._filler(ds, spec, "ensemble", run, 0)
+    asked = Request(SAMPLERS.create("ensemble", members=3))
+    name, filler = asked.filler(imputer.fitted, ds, spec)
+    assert name == "ensemble"
     values = spec.pack(ds).values[0]
     whole = filler(values, 0, 0, 24)
     low, high = filler.segment(10, 24)

@@ -20,26 +20,25 @@ from tqdm import tqdm
 
 from . import pool
 from ._typing import BoolArray
-from .assembly import REALIZATION, assemble
+from .assembly import assemble
 from .card import card
 from .checkpoint import read
-from .coordinates import Coordinates
 from .exceptions import CompatibilityError, ImputeError, NotFittedError, OutputExistsError
 from .fields import FieldSpec
 from .fitted import Fitted
 from .fitting import fit_network
-from .guidance import GUIDANCES, Guidance, Penalty
+from .guidance import Guidance
 from .history import LIMIT
 from .imputer import Imputer
 from .job import digest
-from .methods import METHODS
 from .options import Options
 from .parallel import is_first, joined
 from .quantities import dequantify, requantify
-from .reconstruction import Filler, reconstruct, segment_frames
+from .reconstruction import reconstruct, segment_frames
+from .request import Request
 from .residuals import Residuals
 from .resumption import Resumption
-from .samplers import SAMPLERS, Sampler
+from .samplers import Sampler
 from .scoring import compare, describe, skill_lines, skill_table
 from .sharing import settled
 from .tiling import Stretches
@@ -51,6 +50,7 @@ __all__ = ["DiffusionImputer"]
 log = logging.getLogger("xdiffimpute")
 
 
+REQUEST = Request()
 COMPARING = "comparing with climatology and linear interpolation at the withheld observations"
 STRONGER = (
     "stronger methods without training, to compare with before you choose: "
@@ -82,8 +82,8 @@ class DiffusionImputer(Imputer):
     >>> skill = imputer.score(ds)  # where it was wrong, cell by cell: imputer.examine(ds)
     >>> [str(name) for name in skill["imputer"].values]
     ['diffusion', 'climatology', 'linear']
-    >>> imputer.fitted.partition.name, imputer.sampler_settings("ensemble")
-    ('empirical', {})
+    >>> imputer.fitted.partition.name
+    'empirical'
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     imputer.save(folder + "/sst.imputer")
     ...     again = DiffusionImputer.load(folder + "/sst.imputer", device="cpu")
@@ -200,18 +200,15 @@ class DiffusionImputer(Imputer):
         CompatibilityError
             If the imputer was fitted on other variables, units or another grid.
         """
-        return self._fill(ds, sampler, members, where, seed, progress, guidance=guidance)
+        return self._fill(ds, Request(sampler, members, seed, guidance), where, progress)
 
     def _fill(
         self,
         ds: xr.Dataset,
-        sampler: str | Sampler | None = None,
-        members: int | None = None,
+        request: Request = REQUEST,
         where: xr.DataArray | None = None,
-        seed: int | None = None,
         progress: bool = False,
         cuts: Sequence[int] = (),
-        guidance: str | Guidance | None = None,
     ) -> xr.Dataset:
         """Fill; see :func:`xdiffimpute.reconstruction.reconstruct` about the cuts."""
         fitted = self.fitted
@@ -223,15 +220,9 @@ class DiffusionImputer(Imputer):
         packed = fitted.spec.pack(plain)
         if packed.chunks is None:
             check_values(packed, fitted.spec, for_fit=False)
-            if members is None and bool(packed.notnull().all()):
+            if request.members is None and bool(packed.notnull().all()):
                 return ds
-        if seed is not None and seed < 0:
-            raise ImputeError(f"seed={seed!r} must be a whole number of 0 or more")
-        if guidance is not None and sampler is None:
-            sampler = "multi_step"
-        name, run = self._sampler(sampler)
-        self._check_members(members, name, run, plain)
-        penalty = None if guidance is None else self._penalty(guidance, name, run, plain, spec)
+        name, filler = request.filler(fitted, plain, spec)
         domain: BoolArray | xr.DataArray
         if where is not None:
             domain = np.ones((len(spec.channels), *spec.shape), dtype=bool)
@@ -242,9 +233,7 @@ class DiffusionImputer(Imputer):
         if isinstance(domain, np.ndarray) and spec.given:
             domain = domain.copy()
             domain[-spec.given :] = False
-        filler = self._filler(plain, spec, name, run, fitted.seed if seed is None else seed)
         filler.domain = domain if isinstance(domain, np.ndarray) else None
-        filler.penalty, filler.members = penalty, members or 0
         mean, error, draws = reconstruct(filler, packed, progress=progress, cuts=cuts)
         out = assemble(
             plain, fitted.spec, mean, domain=domain, standard_error=error,
@@ -318,83 +307,6 @@ class DiffusionImputer(Imputer):
                 "elsewhere at the same spacing, or select the grid of the fit"
             )
         return fitted.spec.moved_to(ds)
-
-    def sampler_settings(self, name: str) -> dict[str, Any]:
-        """The settings that the method of the fit gives a sampler."""
-        return dict(METHODS.create(self.fitted.method).samplers.get(name, {}))
-
-    def _sampler(self, sampler: str | Sampler | None) -> tuple[str, Sampler]:
-        """Name and instance: as given, or as the method sets it up."""
-        if isinstance(sampler, Sampler):
-            return type(sampler).__module__.rpartition(".")[2], sampler
-        name = sampler or self.fitted.sampler
-        return name, SAMPLERS.create(name, **self.sampler_settings(name))
-
-    def _check_members(
-        self, members: int | None, name: str, sampler: Sampler, ds: xr.Dataset
-    ) -> None:
-        """Refuse what no members can be drawn from."""
-        if members is None:
-            return
-        if not isinstance(members, int) or members < 1:
-            raise ImputeError(
-                f"members={members!r} must be a whole number of 1 or more, of fields to draw"
-            )
-        if REALIZATION in ds.dims or REALIZATION in ds.coords:
-            raise ImputeError(
-                f"members= puts fields along {REALIZATION!r}, which these data have already; "
-                f"rename that: ds.rename({REALIZATION}='member')"
-            )
-        first = self.fitted.denoiser.first
-        if not sampler.in_place and (first is None or first.reach is None):
-            raise ImputeError(
-                f"members= with sampler={name!r}: draws are made with the covariance of the first "
-                f"guesses, and method {self.fitted.method!r} has none; use sampler='multi_step'"
-            )
-
-    def _penalty(
-        self, guidance: str | Guidance, name: str, run: Sampler, ds: xr.Dataset, spec: FieldSpec
-    ) -> Penalty:
-        """The penalty of a law on these data."""
-        law = GUIDANCES.create(guidance) if isinstance(guidance, str) else guidance
-        if not run.guided:
-            able = [n for n in SAMPLERS.names() if SAMPLERS.get(n).guided]
-            raise ImputeError(
-                f"guidance= with sampler={name!r}, which cannot be guided; use sampler={able[0]!r}"
-            )
-        if self.fitted.statistics.log.any():
-            raise ImputeError(
-                "guidance= with variables that were learned in the logarithm: the law is taken of "
-                "values, so fit without log="
-            )
-        penalty = law.read(ds, spec)
-        if self.fitted.window < penalty.frames:
-            raise ImputeError(
-                f"guidance= compares {penalty.frames} frames, and the imputer sees "
-                f"{self.fitted.window} at once; fit with window={penalty.frames} or more"
-            )
-        return penalty
-
-    def _filler(
-        self, ds: xr.Dataset, spec: FieldSpec, name: str, sampler: Sampler, seed: int
-    ) -> Filler:
-        fitted = self.fitted
-        clock = spec.clock(ds)
-        frames = len(clock.days)
-        return Filler(
-            denoiser=fitted.denoiser,
-            statistics=fitted.statistics,
-            coordinates=Coordinates(spec, clock, like=fitted.spec),
-            regressors=clock.regressors(fitted.statistics.harmonics),
-            partition=fitted.partition,
-            sampler=sampler,
-            window=min(fitted.window, frames),
-            tile=(min(fitted.tile[0], spec.shape[0]), min(fitted.tile[1], spec.shape[1])),
-            periodic=spec.periodic,
-            calibration=fitted.calibration_of(name),
-            density=fitted.density,
-            seed=seed,
-        )
 
     def score(self, ds: xr.Dataset, by: str | None = None) -> xr.Dataset:
         """Skill at withheld observations, beside climatology's and linear interpolation's.

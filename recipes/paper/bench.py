@@ -17,6 +17,7 @@ from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.exceptions import ImputeError
 from xdiffimpute.masks import MASKS
 from xdiffimpute.partition import Partition
+from xdiffimpute.request import sampler_settings
 from xdiffimpute.samplers import SAMPLERS
 
 __all__ = ["Bench"]
@@ -149,7 +150,7 @@ class Bench:
         return self.imputers[key]
 
     def _sampler(self, imputer: DiffusionImputer, run: Run) -> Any:
-        options = imputer.sampler_settings(run.sampler) | run.options
+        options = sampler_settings(imputer.fitted, run.sampler) | run.options
         if run.sampler == "multi_step":
             options.setdefault("steps", self.scale.sampling_steps)
         return SAMPLERS.create(run.sampler, **options)
