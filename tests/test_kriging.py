@@ -130,6 +130,52 @@ def test_near_the_exact_answer_on_a_field_of_known_covariance():
     assert ours < 1.15 * least
 
 
+@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize("together", [27, 1])
+def test_windows_of_many_observations_are_kriged_from_neighbours(
+    periodic: bool, together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nearly as from all of them, where steps are still far off; of noise that was added too."""
+    monkeypatch.setattr("xdiffimpute.covariance.MOST_TOGETHER", together)
+    monkeypatch.setattr("xdiffimpute.kriging.MOST_FACTORED", 300)
+    lags = gaussian(24, 30, 10, 2, channels=2)
+    covariance = Covariance(lags, torch.tensor(1e-3))
+    field_of = partial(GaussianField, covariance, factored=10**6)
+    generator = torch.manual_seed(0)
+    x = field_of((24, 30), 2, periodic).draw(3, generator)[..., :24, :30]
+    context = (torch.rand(x.shape, generator=generator) < 0.3).float()
+    context[0] *= torch.rand(x[0].shape, generator=generator) < 0.2  # few: by a factor anyway
+    added = torch.tensor([0.0, 0.0, 0.02])
+    exact = krige(x, context, field_of, periodic=periodic, added=added)
+    near = krige(x, context, field_of, periodic=periodic, added=added, neighbours=128)
+    steps = krige(x, context, partial(GaussianField, covariance, factored=0), periodic=periodic,
+                  added=added)  # fmt: skip
+    outside = context == 0
+    torch.testing.assert_close(near[0], exact[0])
+    for n in (1, 2):
+        wrong = (near - exact)[n][outside[n]].square().mean()
+        assert float(wrong) < 0.005 * float(x.var())
+    assert float(wrong) < float((steps - exact)[1][outside[1]].square().mean())
+    torch.testing.assert_close(near[1:][~outside[1:]], x[1:][~outside[1:]])
+    asked = torch.zeros_like(outside)
+    asked[..., :5, :5] = True
+    some = krige(x, context, field_of, periodic=periodic, added=added, neighbours=128, asked=asked)
+    torch.testing.assert_close(some[asked], near[asked])
+    assert not some[1:][(outside & ~asked)[1:]].any()
+
+
+def test_neighbours_in_pieces_of_a_large_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xdiffimpute.kriging.MOST_FACTORED", 300)
+    field_of = partial(GaussianField, Covariance(gaussian(60, 70, 6), torch.tensor(0.05)))
+    generator = torch.manual_seed(0)
+    x = field_of((60, 70), 1, False).draw(1, generator)[..., :60, :70]
+    context = (torch.rand(x.shape, generator=generator) < 0.5).float()
+    whole = krige(x, context, field_of, periodic=False, neighbours=128)
+    monkeypatch.setattr("xdiffimpute.kriging.NEAR_SIZES", Sizes(50, 40, 16))
+    pieces = krige(x, context, field_of, periodic=False, neighbours=128)
+    assert float((pieces - whole).abs().max()) < 0.1 * float(x.std())
+
+
 def test_rounding_does_not_decide() -> None:
     """Conjugate gradients that lose orthogonality multiply an error by thousands."""
     y, x = np.mgrid[0:24, 0:24]

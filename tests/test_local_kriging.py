@@ -8,6 +8,7 @@ import torch
 from stationary import dense, gaussian
 
 from xdiffimpute import local_kriging as module
+from xdiffimpute import neighbourhoods
 from xdiffimpute.covariance import Covariance, from_torus, spectrum, taper
 from xdiffimpute.kriging import GaussianField, Sizes
 from xdiffimpute.local_kriging import kriging_variance, unit_errors
@@ -27,7 +28,7 @@ def covariance_on_a_torus(height: int, width: int, reach: int, frames: int) -> C
 def test_it_is_that_of_the_dense_matrix(
     neighbours: int, tolerance: float, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LEAST_TILE", 2)
+    monkeypatch.setattr(neighbourhoods, "LEAST_TILE", 2)
     monkeypatch.setattr("xdiffimpute.covariance.MOST_TOGETHER", together)
     height, width, frames = 5, 6, 2
     covariance = covariance_on_a_torus(height, width, 4, frames)

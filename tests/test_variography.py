@@ -144,3 +144,24 @@ def test_factors_are_made_where_they_are_worth_it(noise: float, factored: int) -
     few = context * (torch.rand(x.shape, generator=generator) < 0.5)  # nobody knows of large ones
     found = estimate_covariance([(x, few, query)], (12, 12), periodic=False)
     assert found.factored == MOST_FACTORED
+
+
+@pytest.mark.parametrize(("noise", "most", "near"), [(0.0, 128, True), (0.5, 8, False)])
+def test_neighbours_are_asked_where_they_know_better(
+    noise: float, most: int, near: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps leave undone what neighbours tell; under noise it takes the many that are far away."""
+    monkeypatch.setattr("xdiffimpute.variography.MOST_FACTORED", 300)
+    monkeypatch.setattr("xdiffimpute.variography.NEIGHBOURS", (0, most))
+    monkeypatch.setattr("xdiffimpute.kriging.MOST_FACTORED", 300)
+    source = DATASETS.create("gaussian_field", samples=12, shape=(36, 36), length=6.0, seed=0)
+    clean = torch.from_numpy(next(iter(source.open().data_vars.values())).values)
+    x = clean.float().reshape(-1, 1, 1, 36, 36)
+    generator = torch.manual_seed(0)
+    x = x + noise * torch.randn(x.shape, generator=generator)
+    context = (torch.rand(x.shape, generator=generator) < 0.6).float()
+    query = (torch.rand(x.shape, generator=generator) < 0.3) * (1 - context)
+    found = estimate_covariance([(x, context, query)], (12, 12), periodic=False)
+    assert (found.neighbours > 0) == near
+    few = context * (torch.rand(x.shape, generator=generator) < 0.3)
+    assert estimate_covariance([(x, few, query)], (12, 12), periodic=False).neighbours == 0

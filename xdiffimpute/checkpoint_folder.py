@@ -31,7 +31,7 @@ TEMPORARY = (f".{PREPARED}.*", f".{STEPS}.*")
 AFRESH = "start afresh with checkpoint= in another folder"
 
 PREPARATION = Kind("xdiffimpute-preparation", 2, "preparation of a training", AFRESH)
-STATE = Kind("xdiffimpute-training", 3, "state of a training", AFRESH)
+STATE = Kind("xdiffimpute-training", 4, "state of a training", AFRESH)
 
 Content = tuple[dict[str, AnyArray], dict[str, Any]]
 

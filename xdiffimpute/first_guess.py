@@ -66,12 +66,14 @@ class FirstGuesses(nn.Module):
         self.lags: Tensor
         self.noise: Tensor
         self.factored: Tensor
+        self.neighbours: Tensor
         if reach is not None:
             frames, rows, columns = reach
             shape = (channels, channels, frames, 2 * rows + 1, 2 * columns + 1)
             self.register_buffer("lags", torch.zeros(shape))
             self.register_buffer("noise", torch.ones(()))
             self.register_buffer("factored", torch.tensor(MOST_FACTORED))
+            self.register_buffer("neighbours", torch.tensor(0))
             with torch.no_grad():
                 self.lags[:, :, 0, rows, columns] = torch.eye(channels)  # as of white noise
         self._made: dict[tuple[object, ...], tuple[Covariance, GaussianField]] = {}
@@ -125,11 +127,14 @@ class FirstGuesses(nn.Module):
         self, x: Tensor, context: Tensor, periodic: bool, levels: tuple[Tensor, Tensor] | None
     ) -> Tensor:
         """The clean field that is to be expected."""
-        if levels is None:
-            return krige(x, context, self._field, periodic=periodic)
-        alpha, sigma = levels
-        clean, added = x / alpha.view(-1, 1, 1, 1, 1), (sigma / alpha).square()
-        return krige(clean, context, self._field, periodic=periodic, added=added)
+        clean, added = x, None
+        if levels is not None:
+            alpha, sigma = levels
+            clean, added = x / alpha.view(-1, 1, 1, 1, 1), (sigma / alpha).square()
+        return krige(
+            clean, context, self._field, periodic=periodic, added=added,
+            neighbours=int(self.neighbours),
+        )  # fmt: skip
 
     @torch.no_grad()
     def variance(
@@ -211,6 +216,7 @@ class FirstGuesses(nn.Module):
             return None
         found = estimate_covariance(samples, self.reach, periodic=self.periodic, judged=judged)
         self.factored.fill_(found.factored)
+        self.neighbours.fill_(found.neighbours)
         self.adopt(found.apart)
         return found.whole
 

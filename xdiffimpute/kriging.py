@@ -5,10 +5,12 @@ values given the context (mask M, values y) are
 
 .. math:: \hat x = K M^\top w, \qquad (M K M^\top + n I)\, w = y .
 
-The matrix of a window with few observations is factored. Of one with many, K is applied on a torus
-as a product with its spectrum (:mod:`xdiffimpute.covariance`), so that a step of conjugate
-gradients costs two Fourier transforms, whatever the number of observations. The same few steps are
-taken always: what they leave undone are the smallest scales, which noise would spoil. Orthogonality
+The matrix of a window with few observations is factored. Of one with many, either each tile of
+cells is kriged from the observations that matter most to it
+(:mod:`xdiffimpute.neighbourhoods`), or K is applied on a torus as a product with its spectrum
+(:mod:`xdiffimpute.covariance`), so that a step of conjugate gradients costs two Fourier transforms,
+whatever the number of observations. The same few steps are taken always: what they leave undone are
+the smallest scales, which noise would spoil. Orthogonality
 is restored in each, as Lanczos (1952), doi:10.6028/jres.049.006, says. Observations that diffusion
 has made noisy have its variance in n too; where there is much of it, few steps do for any window.
 
@@ -29,6 +31,7 @@ import torch
 from torch import Tensor
 
 from .covariance import Covariance, Spectrum, factor, spectrum
+from .neighbourhoods import Neighbourhoods
 from .relaxation import inner_product, ratio
 from .tiling import ramp, starts
 
@@ -57,7 +60,7 @@ class Sizes(NamedTuple):
     overlap: int
 
 
-SIZES = Sizes(256, 128, 32)
+SIZES, NEAR_SIZES = Sizes(256, 128, 32), Sizes(128, 64, 16)
 FieldOf = Callable[[tuple[int, int], int, bool], "GaussianField"]
 
 
@@ -96,6 +99,7 @@ class GaussianField:
         self.spectrum: Spectrum = spectrum(covariance, shape, frames, periodic=periodic)
         noise = covariance.variance.clamp(min=TINY).float() * covariance.noise.float()
         self.noise = noise.clamp(min=TINY).view(1, -1, 1, 1, 1)
+        self._near: dict[tuple[int, bool], list[Neighbourhoods]] = {}
         self._single = self.spectrum.matrices.to(torch.complex64)
         cells = (2 * shape[0] - 1) * (2 * shape[1] - 1)
         fits = 8 * cells * self.spectrum.matrices[:, 0, 0].numel() <= LARGEST_TABLE
@@ -168,6 +172,49 @@ class GaussianField:
                 factor = torch.linalg.cholesky(system)
                 weights[b, g][at] = torch.cholesky_solve(values[b, g][at][:, None], factor)[:, 0]
         return self._filtered(self.spectrum.matrices, weights.view_as(y)).float()
+
+    def near_mean(
+        self, x: Tensor, context: Tensor, asked: Tensor, neighbours: int,
+        added: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Expected values from the observations that matter most.
+
+        Parameters
+        ----------
+        x, context : Tensor, shape (B, C, T, H, W)
+        asked : bool Tensor, shape (B, C, T, H, W)
+            Where they are wanted, outside the context.
+        neighbours : int
+            Observations for each tile of cells.
+        added : Tensor, shape (B,), optional
+
+        Returns
+        -------
+        Tensor, shape (B, C, T, H, W)
+            Inside the context the values; where nothing was asked zero.
+        """
+        near = self.neighbourhoods(neighbours, all_round=False)
+        shape = len(x), len(near), -1, *self.shape
+        known, seen = (x * context).double().reshape(shape), context.reshape(shape)
+        wanted = asked.reshape(shape)
+        more = [0.0] * len(x) if added is None else added.double()
+        found = [
+            torch.stack([n.mean(*each, noise) for n, *each in zip(near, *window, strict=True)])
+            for *window, noise in zip(seen, wanted, known, more, strict=True)
+        ]
+        return torch.stack(found).view(x.shape).to(x) + x * context
+
+    def neighbourhoods(self, most: int, *, all_round: bool = True) -> list[Neighbourhoods]:
+        """Of each group of channels and frames; kept, since all windows have the same."""
+        if (most, all_round) not in self._near:
+            groups, joint = self.table.shape[:2]
+            each = self.noise.expand(1, -1, self.frames, *self.shape)
+            noise = each.reshape(groups, joint, *self.shape).double()
+            self._near[most, all_round] = [
+                Neighbourhoods(table, own, most, all_round=all_round)
+                for table, own in zip(self.table.double(), noise, strict=True)
+            ]
+        return self._near[most, all_round]
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Fields from this distribution, shape (count, C, T, h, w), on the whole torus."""
@@ -246,6 +293,8 @@ def krige(
     *,
     periodic: bool,
     added: Tensor | None = None,
+    neighbours: int = 0,
+    asked: Tensor | None = None,
 ) -> Tensor:
     """Expected values of windows of any size given their context.
 
@@ -261,11 +310,18 @@ def krige(
         Whether the last axis wraps around.
     added : Tensor, shape (B,), optional
         Variance of noise that has been added to all values of a window.
+    neighbours : int
+        If not zero, windows of many observations are kriged from the so many that matter most to
+        a tile of cells, instead of from all by conjugate gradients.
+    asked : bool Tensor, shape (B, C, T, H, W), optional
+        Where it is wanted; what is kriged from neighbours is zero elsewhere. Default: outside the
+        context.
 
     Returns
     -------
     Tensor, shape (B, C, T, H, W)
-        Fields of more than 256 cells on a side are kriged in pieces of 128 which overlap by 32.
+        Fields of more than 256 cells on a side are kriged in pieces of 128 which overlap by 32;
+        from neighbours, of more than 128 in pieces of 64 which overlap by 16.
 
     Examples
     --------
@@ -280,13 +336,30 @@ def krige(
     >>> round(float(found[0, 0, 0, 0, 1]), 3)  # (0.5 + 0.5) / (1 + 0.2)
     0.833
     """
-    total, weight = torch.zeros_like(x), x.new_zeros(x.shape[-2:])
-    for field, rows, columns, share in pieces(x, field_of, SIZES, periodic=periodic):
-        h, w = field.shape
-        cut = x[..., rows, columns], context[..., rows, columns]
-        total[..., rows, columns] += share * field.mean(*cut, added=added)[..., :h, :w]
-        weight[rows, columns] += share
-    return total / weight
+    wanted = context == 0 if asked is None else asked & (context == 0)
+    near = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    if neighbours:
+        near = context.flatten(1).sum(dim=1) > MOST_FACTORED
+        if added is not None:
+            near &= added <= NOISY
+    out = torch.zeros_like(x)
+    for some, sizes in ((~near, SIZES), (near, NEAR_SIZES)):
+        if not some.any():
+            continue
+        noise = None if added is None else added[some]
+        total, weight = torch.zeros_like(x[some]), x.new_zeros(x.shape[-2:])
+        for field, rows, columns, share in pieces(x, field_of, sizes, periodic=periodic):
+            h, w = field.shape
+            cut = x[some][..., rows, columns], context[some][..., rows, columns]
+            if sizes is NEAR_SIZES:
+                part = wanted[some][..., rows, columns]
+                piece = field.near_mean(*cut, part, neighbours, added=noise)
+            else:
+                piece = field.mean(*cut, added=noise)[..., :h, :w]
+            total[..., rows, columns] += share * piece
+            weight[rows, columns] += share
+        out[some] = total / weight
+    return out
 
 
 def pieces(

@@ -43,6 +43,8 @@ WORK = 3e10  # cubes of the numbers of observations that are factored
 CELLS_A_SAMPLE = 4_000  # of samples so few that their windows overlap: a small dataset
 WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of tapers, over the reach
 NOISES = (1e-3, 1e-5, 1e-4, 1e-2, 5e-2, 0.2)  # the first one while models are compared
+FEW_NOISES = (1e-3, 5e-2)  # while ways of kriging are compared
+NEIGHBOURS = (0, 128)  # from which windows of many observations are kriged; 0 is from all
 ROUNDS, LOOK_EVERY = 12, 4
 PACE = 0.3
 STRETCH, THIRDS = 4, 3  # windows of a stretch of frames that judge; of how many it is one
@@ -56,18 +58,20 @@ class Estimates(NamedTuple):
     """A covariance made from the frames that do not judge it, and the same from all frames.
 
     Up to as many observations of a window as the third says, a factor of their matrix is worth its
-    time.
+    time. Windows with very many are best kriged from as many neighbours as the fourth says, or, if
+    it is zero, from all.
 
     Examples
     --------
     >>> one = Covariance(torch.ones(1, 1, 1, 1, 1), torch.tensor(0.1))
-    >>> Estimates(one, one, 500).whole.reach
+    >>> Estimates(one, one, 500, 0).whole.reach
     (0, 0)
     """
 
     apart: Covariance
     whole: Covariance
     factored: int
+    neighbours: int
 
 
 @torch.no_grad()
@@ -116,10 +120,13 @@ def estimate_covariance(
     work = WORK * enough / JUDGED_CELLS
     few, more = (_affordable(first_cells(others, k * enough), k * work) for k in (1, FINAL))
 
+    neighbours = 0
+
     def error(
-        covariance: Covariance, by: Sequence[Sample] = more, factored: int = MOST_FACTORED
-    ) -> float:
-        return _error(covariance, by, periodic, factored)
+        covariance: Covariance, by: Sequence[Sample] = more, factored: int = MOST_FACTORED,
+        near: int | None = None,
+    ) -> float:  # fmt: skip
+        return _error(covariance, by, periodic, factored, neighbours if near is None else near)
 
     pairs = _Pairs.of(learned, reach, periodic=periodic)
     first = pairs.lags.new_tensor(NOISES[0])
@@ -128,6 +135,10 @@ def estimate_covariance(
     noisy = pairs.fitted(model, noisy=True)
     with_errors = error(Covariance(noisy, first), few) < error(Covariance(fits[model], first), few)
     fit = noisy if with_errors else fits[model]
+    huge = bool(_between(more, MOST_FACTORED, None))
+    if huge:
+        sure = [Covariance(fit, first.new_tensor(n)) for n in FEW_NOISES]
+        neighbours = min(NEIGHBOURS, key=lambda n: min(error(c, near=n) for c in sure))
     damped = {width: pairs.damped(width) for width in WIDTHS}
     widths = sorted(WIDTHS, key=lambda w: error(Covariance(damped[w], first), few))[:FINALISTS]
     trials = {(w, s): damped[w].lerp(fit, s) for w in widths for s in SHRUNK}
@@ -151,17 +162,19 @@ def estimate_covariance(
             if (now := error(trial)) >= least:
                 break
             apart, least, rounds = trial, now, k + 1
+    if huge:
+        neighbours = min(NEIGHBOURS, key=lambda n: error(apart, near=n))
     large = _between(more, QUICKLY_FACTORED, MOST_FACTORED)
     worth = not large or error(apart, large, QUICKLY_FACTORED) > WORTH * error(apart, large)
     factored = MOST_FACTORED if worth else QUICKLY_FACTORED
     if judged is None:
-        return Estimates(apart, apart, factored)
+        return Estimates(apart, apart, factored, neighbours)
     pairs = _Pairs.of(samples, reach, periodic=periodic)
     lags = pairs.damped(width).lerp(pairs.fitted(model, noisy=with_errors), share)
     whole = Covariance(lags, apart.noise)
     for sample in _in_turn(samples, enough, work)[:rounds]:
         whole = likelier(whole, sample, generator=generator)
-    return Estimates(apart, whole, factored)
+    return Estimates(apart, whole, factored, neighbours)
 
 
 def judged_frames(places: Sequence[Tensor], window: int, frames: int) -> list[Tensor]:
@@ -275,12 +288,12 @@ def _affordable(samples: Sequence[Sample], work: float) -> list[Sample]:
     return kept
 
 
-def _between(samples: Sequence[Sample], few: int, most: int) -> list[Sample]:
+def _between(samples: Sequence[Sample], few: int, most: int | None) -> list[Sample]:
     """The windows with more observations than few, up to most: there may be none."""
     found = []
     for sample in samples:
         count = sample[1].flatten(1).sum(dim=1)
-        some = (count > few) & (count <= most)
+        some = (count > few) & (count <= (torch.inf if most is None else most))
         if some.any():
             x, context, query = (field[some] for field in sample)
             found.append((x, context, query))
@@ -288,15 +301,19 @@ def _between(samples: Sequence[Sample], few: int, most: int) -> list[Sample]:
 
 
 def _error(
-    covariance: Covariance, samples: Sequence[Sample], periodic: bool, factored: int
-) -> float:
+    covariance: Covariance, samples: Sequence[Sample], periodic: bool, factored: int,
+    neighbours: int,
+) -> float:  # fmt: skip
     """Mean over the channels of the squared error at the query over the square of the values."""
     dims = (0, 2, 3, 4)
     channels = samples[0][0].shape[1]
     wrong, whole = torch.zeros(channels), torch.zeros(channels)
     field_of = cache(partial(GaussianField, covariance, factored=factored))
     for x, context, query in samples:
-        guess = krige(x * context, context, field_of, periodic=periodic)
+        guess = krige(
+            x * context, context, field_of, periodic=periodic, neighbours=neighbours,
+            asked=query > 0,
+        )  # fmt: skip
         wrong += ((guess - x).square() * query).sum(dim=dims).cpu()
         whole += (x.square() * query).sum(dim=dims).cpu()
     asked = whole > 0
