@@ -18,7 +18,7 @@ noise instead (noise matching), and it can be shown the noisy query (Appendix D)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -29,7 +29,7 @@ from .backbones import BACKBONES
 from .estimator import DELTA, Prediction
 from .exceptions import ImputeError
 from .first_guess import FirstGuesses
-from .mixture import best_mixture
+from .mixture import Products, best_mixture
 from .schedule import Schedule, make_schedule
 
 __all__ = ["Denoiser", "Target", "crop"]
@@ -287,17 +287,21 @@ class Denoiser(nn.Module):
         self,
         samples: Sequence[tuple[Tensor, Tensor, Tensor]],
         judged: Sequence[Tensor] | None = None,
+        withheld: Callable[[Denoiser], Iterable[tuple[Tensor, Tensor, Tensor]]] | None = None,
     ) -> Tensor:
         """Tune the first guesses on data, and start from their best constant mixture.
 
         The guesses are tuned first (:meth:`~xdiffimpute.first_guess.FirstGuesses.tune`); the
-        mixture comes from non-negative least squares on the first dozen of the samples.
+        mixture comes from non-negative least squares on the first dozen of the samples, and on
+        withheld cells.
 
         Parameters
         ----------
         samples : sequence of (x, context, query), each of shape (B, C, T, H, W)
         judged : sequence of bool Tensor, shape (B, T), optional
-            Frames that the covariance of kriging is not made from, until the mixture is found.
+            Frames that the covariance of kriging is not made from, until the samples are guessed.
+        withheld : callable, optional
+            From this network to guesses (B, G, C, T, H, W), values and a mask (B, C, T, H, W).
 
         Returns
         -------
@@ -311,9 +315,12 @@ class Denoiser(nn.Module):
             own = [frames[:, None, :, None, None].to(self.prior) for frames in judged]
             alone = [(x, c, q * f) for (x, c, q), f in zip(asked, own, strict=False)]
             asked = alone if any(bool(q.any()) for *_, q in alone) else asked
-        weights, error = best_mixture(asked, self.guess)
+        sets = [Products.of((self.guess(x, context), x, query) for x, context, query in asked)]
         if self.first is not None and whole is not None:
             self.first.adopt(whole)
+        if withheld is not None:
+            sets.append(Products.of(withheld(self)))
+        weights, error = best_mixture(sets)
         mixture = torch.from_numpy(weights.astype(np.float32)).to(self.prior.device)
         self.prior.copy_(((1.0 - LEAST) * mixture + LEAST / len(mixture)).log())
         self.unit.copy_(torch.from_numpy(np.sqrt(error.clip(*UNITS)).astype(np.float32)))

@@ -268,7 +268,7 @@ def _train(
             fields = spec.channels[: len(spec.channels) - spec.given]
             labels, position = [c.label for c in fields], samples[-1].position
             log.info("looking for the best first guesses, before the first step")
-            _start(denoiser, samples, labels, sizes.window, packed.sizes["time"])
+            _start(denoiser, samples, labels, sizes.window, packed.sizes["time"], check)
             ranks.spread(denoiser)
         watched = (
             None if method.check is None else SAMPLERS.create(method.check[0], **method.check[1])
@@ -314,11 +314,13 @@ def _rows(
 
 
 def _start(
-    denoiser: Denoiser, batches: Sequence[Batch], labels: Sequence[str], window: int, frames: int
-) -> None:
+    denoiser: Denoiser, batches: Sequence[Batch], labels: Sequence[str], window: int, frames: int,
+    check: Verification,
+) -> None:  # fmt: skip
     """Tune the first guesses, and say what came out."""
     judged = judged_frames([b.places for b in batches if b.places is not None], window, frames)
-    mixture = denoiser.start_from([(b.x, b.context, b.counted) for b in batches], judged)
+    samples = [(b.x, b.context, b.counted) for b in batches]
+    mixture = denoiser.start_from(samples, judged, check.guessed)
     if denoiser.first is not None:
         for line in denoiser.first.describe(labels, mixture):
             log.info("%s", line)

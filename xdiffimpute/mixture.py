@@ -1,8 +1,9 @@
-"""The constant mixture of climatology and first guesses that fits the queried cells best."""
+"""The constant mixture of climatology and first guesses that fits what is known best."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,53 +12,90 @@ from torch import Tensor
 
 from ._typing import FloatArray
 
-__all__ = ["best_mixture"]
+__all__ = ["Products", "best_mixture"]
+
+LEAST_CELLS = 100  # of a channel that is withheld, to count as much as all of its queries
+TINY = 1e-12
 
 
-@torch.no_grad()
-def best_mixture(
-    samples: Sequence[tuple[Tensor, Tensor, Tensor]], guess: Callable[[Tensor, Tensor], Tensor]
-) -> tuple[FloatArray, FloatArray]:
+class Products(NamedTuple):
+    """Sums over asked cells, by channel: what a fit by least squares needs.
+
+    Examples
+    --------
+    >>> x = torch.ones(1, 1, 1, 2, 2)
+    >>> found = Products.of([(torch.stack([x, 2 * x], dim=1), x, x)])
+    >>> found.gram[0].tolist(), found.right[0].tolist(), found.cells.tolist()
+    ([[4.0, 8.0], [8.0, 16.0]], [4.0, 8.0], [4.0])
+    """
+
+    gram: FloatArray
+    right: FloatArray
+    squares: FloatArray
+    cells: FloatArray
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, samples: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Products:
+        """Of guesses (B, G, C, T, H, W), values and a query (B, C, T, H, W), or its weights."""
+        parts = []
+        for guesses, x, query in samples:
+            counted = guesses * query[:, None]
+            found = (
+                torch.einsum("bgcthw,bkcthw->cgk", counted, guesses),
+                torch.einsum("bgcthw,bcthw->cg", counted, x),
+                torch.einsum("bcthw,bcthw->c", x.square(), query),
+                query.sum(dim=(0, 2, 3, 4)),
+            )
+            parts.append([part.cpu().double().numpy() for part in found])
+        return cls(*(np.sum(column, axis=0) for column in zip(*parts, strict=True)))
+
+    def error(self, weights: FloatArray) -> FloatArray:
+        """Mean square errors (C,) with weights (1 + G, C); one where nothing is known."""
+        own = weights[1:].T
+        left = self.squares - 2.0 * (own * self.right).sum(axis=1)
+        left += np.einsum("cg,cgk,ck->c", own, self.gram, own)
+        known = (self.cells > 0) & (np.trace(self.gram, axis1=1, axis2=2) > 0)
+        return np.where(known, left / np.maximum(self.cells, TINY), 1.0)
+
+
+def best_mixture(sets: Sequence[Products]) -> tuple[FloatArray, FloatArray]:
     """Weights by non-negative least squares, one set for each channel, and what they leave.
 
     Parameters
     ----------
-    samples : sequence of (x, context, query), each of shape (B, C, T, H, W)
-        The query may hold weights.
-    guess : callable
-        From values and context to G guesses, shape (B, G, C, T, H, W).
+    sets : sequence of Products
+        Of queries; and of withheld cells, which count as much as all queries do, where they are
+        a hundred or more: their errors are divided by the least that any mixture has there.
 
     Returns
     -------
     weights : float array, shape (1 + G, C)
         Of climatology (zero anomaly) and of each guess; at least zero, one in sum.
     error : float array, shape (C,)
-        Mean square error of the mixture; one where nothing is asked or all guesses are zero.
+        Mean square error of the mixture at the queries; one where nothing is asked or all guesses
+        are zero.
     """
-    gram: FloatArray | float = 0.0
-    right: FloatArray | float = 0.0
-    squares: FloatArray | float = 0.0
-    counts: FloatArray | float = 0.0
-    for x, context, query in samples:
-        guesses = guess(x, context)
-        counted = guesses * query[:, None]
-        gram += torch.einsum("bgcthw,bkcthw->cgk", counted, guesses).cpu().double().numpy()
-        right += torch.einsum("bgcthw,bcthw->cg", counted, x).cpu().double().numpy()
-        squares += torch.einsum("bcthw,bcthw->c", x.square(), query).cpu().double().numpy()
-        counts += query.sum(dim=(0, 2, 3, 4)).cpu().double().numpy()
-    products, sides = np.asarray(gram), np.asarray(right)
-    whole, cells = np.asarray(squares), np.asarray(counts)
-    channels, count = sides.shape
+    gram, right = np.zeros_like(sets[0].gram), np.zeros_like(sets[0].right)
+    for products in sets:
+        least = products.error(_weights(products.gram, products.right))
+        share = np.minimum(products.cells / LEAST_CELLS, 1.0) if len(sets) > 1 else 1.0
+        unit = np.maximum(products.cells, TINY) * np.maximum(least, TINY)
+        gram += (share / unit)[:, None, None] * products.gram
+        right += (share / unit)[:, None] * products.right
+    weights = _weights(gram, right)
+    return weights, sets[0].error(weights)
+
+
+def _weights(gram: FloatArray, right: FloatArray) -> FloatArray:
+    """Of each channel, (1 + G, C); equal ones where all guesses are zero."""
+    channels, count = right.shape
     weights = np.full((1 + count, channels), 1.0 / (1 + count))
-    error = np.ones(channels)
     for c in range(channels):
-        scale = np.trace(products[c])
+        scale = np.trace(gram[c])
         if scale > 0:
-            weights[:, c] = _solve(products[c] / scale, sides[c] / scale)
-            own = weights[1:, c]
-            left = whole[c] - 2.0 * own @ sides[c] + own @ products[c] @ own
-            error[c] = left / cells[c]
-    return weights, error
+            weights[:, c] = _solve(gram[c] / scale, right[c] / scale)
+    return weights
 
 
 def _solve(gram: FloatArray, right: FloatArray) -> FloatArray:

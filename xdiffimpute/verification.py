@@ -6,6 +6,8 @@ the sampler is chosen on them, and the standard error is calibrated on them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import dask
 import numpy as np
 import torch
@@ -156,6 +158,28 @@ class Verification:
             squares[c] = np.bincount(window, wrong, minlength=self.windows)
         return squares, cells
 
+    def guessed(self, denoiser: Denoiser) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """The first guesses at withheld cells, of the windows that :meth:`error` looks at.
+
+        Yields
+        ------
+        guesses : Tensor, shape (B, G, C, T, h, w)
+        targets, masks : Tensor, shape (B, C, T, h, w)
+        """
+        size = self._at_once
+        picked = _spread(self.windows, LOOKED_AT)
+        tile = (self.targets.shape[-2], self.targets.shape[-1])
+        for k in range(0, len(picked), size):
+            now = picked[k : k + size]
+            guesses = self._guesses(denoiser, now).cpu()
+            guesses = crop(guesses, [self.offsets[n] for n in now], tile)
+            yield guesses, self.targets[now], self.masks[now]
+
+    @property
+    def _at_once(self) -> int:
+        """Windows that go through a network together."""
+        return max(1, cells_at_once(self.device) // int(np.prod(self.inputs.shape[1:])))
+
     def _paste(self, tiles: Tensor) -> Tensor:
         """Tiles in their surroundings, zero outside: like the inputs."""
         out = torch.zeros_like(self.inputs)
@@ -236,7 +260,7 @@ class Verification:
         self, denoiser: Denoiser, run: Sampler, picked: list[int]
     ) -> tuple[Tensor, Tensor]:
         """Squared errors and variances, everywhere, (N, C, T, H, W)."""
-        size = max(1, cells_at_once(self.device) // int(np.prod(self.inputs.shape[1:])))
+        size = self._at_once
         squared, variances = [], []
         tile = (self.targets.shape[-2], self.targets.shape[-1])
         with torch.inference_mode():
