@@ -299,7 +299,7 @@ class Denoiser(nn.Module):
         ----------
         samples : sequence of (x, context, query), each of shape (B, C, T, H, W)
         judged : sequence of bool Tensor, shape (B, T), optional
-            Frames that the covariance of kriging is not made from, until the samples are guessed.
+            Frames that the covariance of kriging is not made from, until the mixture is found.
         withheld : callable, optional
             From this network to guesses (B, G, C, T, H, W), values and a mask (B, C, T, H, W).
 
@@ -316,10 +316,10 @@ class Denoiser(nn.Module):
             alone = [(x, c, q * f) for (x, c, q), f in zip(asked, own, strict=False)]
             asked = alone if any(bool(q.any()) for *_, q in alone) else asked
         sets = [Products.of((self.guess(x, context), x, query) for x, context, query in asked)]
-        if self.first is not None and whole is not None:
-            self.first.adopt(whole)
         if withheld is not None:
             sets.append(Products.of(withheld(self)))
+        if self.first is not None and whole is not None:
+            self.first.adopt(whole)
         weights, error = best_mixture(sets)
         mixture = torch.from_numpy(weights.astype(np.float32)).to(self.prior.device)
         self.prior.copy_(((1.0 - LEAST) * mixture + LEAST / len(mixture)).log())

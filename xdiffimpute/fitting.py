@@ -41,7 +41,7 @@ from .training import train
 from .training_log import TrainingLog, open_log
 from .transforms import Statistics
 from .validation import check_dataset, check_values, tell_of_covariates
-from .variography import judged_frames
+from .variography import judged_frames, judges
 from .verification import Verification
 from .weighting import weigh
 from .withholding import withhold
@@ -55,6 +55,7 @@ GUESS_BATCHES = 48
 GUESS_PASSES = 20
 REACH = 32  # of the covariance between cells
 REHEARSAL = 7919
+REHEARSED, REHEARSED_WINDOWS = 0.3, 24  # share of the frames, and at most so many windows
 CLEARLY, FEW = 2.0, 8  # standard errors; of fewer windows none is known
 JUDGING = 0.05  # windows to choose a sampler by, over those of the training
 LEAST_JUDGED = 8
@@ -268,7 +269,8 @@ def _train(
             fields = spec.channels[: len(spec.channels) - spec.given]
             labels, position = [c.label for c in fields], samples[-1].position
             log.info("looking for the best first guesses, before the first step")
-            _start(denoiser, samples, labels, sizes.window, packed.sizes["time"], check)
+            trial = _rehearsal(packed, clock, coordinates, prepared, sizes, options)
+            _start(denoiser, samples, labels, sizes.window, packed.sizes["time"], trial)
             ranks.spread(denoiser)
         watched = (
             None if method.check is None else SAMPLERS.create(method.check[0], **method.check[1])
@@ -283,6 +285,28 @@ def _train(
             )  # fmt: skip
     finally:
         source.close()  # type: ignore[attr-defined]
+
+
+def _rehearsal(
+    packed: xr.DataArray, clock: Clock, coordinates: Coordinates, prepared: Preparation,
+    sizes: Plan, options: Options,
+) -> Verification | None:  # fmt: skip
+    """Training cells that are withheld to judge first guesses, in frames that judge covariances.
+
+    Everything else is shown, as to a fill; queries have more around them, or less.
+    """
+    known = prepared.withheld.remove(packed)
+    found = withhold(
+        known, clock, prepared.partition, window=sizes.window, fraction=REHEARSED,
+        seed=options.seed + REHEARSAL,
+    )  # fmt: skip
+    found = found.some(judges(found.series, found.time, sizes.window, packed.sizes["time"]))
+    if not found.cells:
+        return None
+    return Verification(
+        known, found, clock, prepared.statistics, coordinates, sizes, prepared.partition,
+        density=prepared.density, seed=options.seed, most=REHEARSED_WINDOWS,
+    )  # fmt: skip
 
 
 def _network(
@@ -315,12 +339,12 @@ def _rows(
 
 def _start(
     denoiser: Denoiser, batches: Sequence[Batch], labels: Sequence[str], window: int, frames: int,
-    check: Verification,
+    rehearsal: Verification | None,
 ) -> None:  # fmt: skip
     """Tune the first guesses, and say what came out."""
     judged = judged_frames([b.places for b in batches if b.places is not None], window, frames)
     samples = [(b.x, b.context, b.counted) for b in batches]
-    mixture = denoiser.start_from(samples, judged, check.guessed)
+    mixture = denoiser.start_from(samples, judged, rehearsal and rehearsal.guessed)
     if denoiser.first is not None:
         for line in denoiser.first.describe(labels, mixture):
             log.info("%s", line)

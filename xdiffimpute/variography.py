@@ -25,15 +25,17 @@ from collections.abc import Sequence
 from functools import cache, partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ._typing import AnyArray, BoolArray
 from .covariance import Covariance, from_torus, pair_sums, taper
 from .kriging import MOST_FACTORED, QUICKLY_FACTORED, GaussianField, krige
 from .matern import MODELS, Model, matern_covariance
 from .space_time import first_cells
 
-__all__ = ["Estimates", "estimate_covariance", "judged_frames"]
+__all__ = ["Estimates", "estimate_covariance", "judged_frames", "judges"]
 
 JUDGED_CELLS = 150_000
 FINAL, FINALISTS = 2, 2  # so many times the cells for so many of each kind
@@ -198,12 +200,32 @@ def judged_frames(places: Sequence[Tensor], window: int, frames: int) -> list[Te
     >>> judged_frames([torch.tensor([[0, 0], [1, 2]])], window=4, frames=9)[0].tolist()
     [[False, False, False, False], [False, True, True, True]]
     """
+    steps = np.arange(window)
+    return [
+        torch.from_numpy(judges(series[:, None], first[:, None] + steps, window, frames))
+        for series, first in (place.T.cpu().numpy() for place in places)
+    ]
+
+
+def judges(series: AnyArray, time: AnyArray, window: int, frames: int) -> BoolArray:
+    """Whether frames are among those of :func:`judged_frames`.
+
+    Parameters
+    ----------
+    series, time : int arrays
+    window, frames : int
+
+    Returns
+    -------
+    bool array
+
+    Examples
+    --------
+    >>> judges(np.array([0, 0, 1]), np.array([5, 6, 3]), window=4, frames=9)
+    array([False,  True,  True])
+    """
     length = max(1, min(STRETCH * window, frames // THIRDS))
-    found = []
-    for series, first in (place.T for place in places):
-        at = first[:, None] + torch.arange(window, device=first.device)
-        found.append((series[:, None] + at // length) % THIRDS == THIRDS - 1)
-    return found
+    return np.asarray((series + time // length) % THIRDS == THIRDS - 1)
 
 
 class _Pairs(NamedTuple):

@@ -56,6 +56,8 @@ class Verification:
     seed : int
     propensity : Propensity, optional
         What gives the withheld cells their weights, as it does in training.
+    most : int
+        Windows, of those that hold withheld cells.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Verification:
         density: float | None,
         seed: int,
         propensity: Propensity | None = None,
+        most: int = MAX_WINDOWS,
     ) -> None:
         self.partition, self.density, self.seed = partition, density, seed
         self.device = sizes.device
@@ -79,7 +82,7 @@ class Verification:
         rng = np.random.default_rng(np.random.SeedSequence([seed, 4]))
         t = sizes.window
         cells = packed.sizes["channel"] * t * int(np.prod(sizes.tile))
-        most = int(np.clip(MAX_CELLS // cells, LEAST_WINDOWS, MAX_WINDOWS))
+        most = int(np.clip(MAX_CELLS // cells, LEAST_WINDOWS, most))
         places = _places(withheld, packed.sizes["time"], t, most, rng)
         lazy = [packed.isel(series=s, time=slice(a, a + t)) for s, a in places]
         inputs, targets, masks, features, distances = [], [], [], [], []

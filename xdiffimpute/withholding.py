@@ -64,6 +64,11 @@ class Withheld:
         """Number of withheld cells of the frames above, all channels."""
         return int(self.masks.sum())
 
+    def some(self, frames: BoolArray) -> Withheld:
+        """Those of some of the frames, (M,)."""
+        fields = ("series", "time", "labels", "masks", "sums")
+        return replace(self, **{name: getattr(self, name)[frames] for name in fields})
+
     def edges(self) -> list[int]:
         """Frames at which runs of withheld frames begin, and those after their last ones."""
         frames = {int(t) for t in self.time}
