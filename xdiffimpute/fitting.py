@@ -344,7 +344,7 @@ def _start(
     """Tune the first guesses, and say what came out."""
     judged = judged_frames([b.places for b in batches if b.places is not None], window, frames)
     samples = [(b.x, b.context, b.counted) for b in batches]
-    mixture = denoiser.start_from(samples, judged, rehearsal and rehearsal.guessed)
+    mixture = denoiser.start_from(samples, judged, None if rehearsal is None else rehearsal.guessed)
     if denoiser.first is not None:
         for line in denoiser.first.describe(labels, mixture):
             log.info("%s", line)
