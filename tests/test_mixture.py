@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+import xdiffimpute as xdi
+from xdiffimpute import fitting
 from xdiffimpute.mixture import Products, best_mixture
+from xdiffimpute.variography import judges
+from xdiffimpute.verification import Verification
 
 
 def guessed(noises: tuple[float, ...], cells: int, seed: int = 0) -> Products:
@@ -61,3 +65,29 @@ def test_nothing_asked_and_nothing_known() -> None:
     assert weights[0, 0] == pytest.approx(0.0, abs=1e-6)
     assert error[0] == pytest.approx(0.0, abs=1e-6)
     np.testing.assert_allclose(weights[:, 1], 1 / 3)
+
+
+def test_a_fit_rehearses_at_training_cells_of_frames_that_judge(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Never at those that are withheld for the score, nor where the covariance was made."""
+    made = []
+
+    def spied(packed, withheld, *rest, **options):
+        made.append((packed, withheld))
+        return Verification(packed, withheld, *rest, **options)
+
+    monkeypatch.setattr(fitting, "Verification", spied)
+    ds = xdi.example(days=40)
+    imputer = ds.impute.fit(steps=1, window=3, statistics="variable", progress=False)
+    (whole, score), (known, trial) = made
+    assert score is imputer.fitted.withheld and trial.cells > 20
+    assert judges(trial.series, trial.time, 3, 40).all()
+    values = known.values[trial.series, trial.time]
+    assert np.isfinite(values[trial.masks]).all()  # training cells
+    hidden = np.isfinite(whole.values) & np.isnan(known.values)
+    assert int(hidden.sum()) >= score.cells
+    assert not hidden[trial.series, trial.time][trial.masks].any()
+    some = score.some(score.time > 20)
+    assert (some.time > 20).all() and len(some) == int((score.time > 20).sum())
+    assert some.cells == int(score.masks[score.time > 20].sum())

@@ -55,7 +55,7 @@ GUESS_BATCHES = 48
 GUESS_PASSES = 20
 REACH = 32  # of the covariance between cells
 REHEARSAL = 7919
-REHEARSED, REHEARSED_WINDOWS = 0.3, 24  # share of the frames, and at most so many windows
+REHEARSED, REHEARSED_WINDOWS, TRIALS = 0.3, 24, 8  # share of the frames, windows at most
 CLEARLY, FEW = 2.0, 8  # standard errors; of fewer windows none is known
 JUDGING = 0.05  # windows to choose a sampler by, over those of the training
 LEAST_JUDGED = 8
@@ -296,12 +296,16 @@ def _rehearsal(
     Everything else is shown, as to a fill; queries have more around them, or less.
     """
     known = prepared.withheld.remove(packed)
-    found = withhold(
-        known, clock, prepared.partition, window=sizes.window, fraction=REHEARSED,
-        seed=options.seed + REHEARSAL,
-    )  # fmt: skip
-    found = found.some(judges(found.series, found.time, sizes.window, packed.sizes["time"]))
-    if not found.cells:
+    frames = packed.sizes["time"]
+    for trial in range(TRIALS):  # of few frames those that are drawn may be none that judge
+        found = withhold(
+            known, clock, prepared.partition, window=sizes.window, fraction=REHEARSED,
+            seed=options.seed + REHEARSAL + trial,
+        )  # fmt: skip
+        found = found.some(judges(found.series, found.time, sizes.window, frames))
+        if found.cells:
+            break
+    else:
         return None
     return Verification(
         known, found, clock, prepared.statistics, coordinates, sizes, prepared.partition,
