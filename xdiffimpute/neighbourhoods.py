@@ -63,8 +63,8 @@ class Neighbourhoods:
     >>> table = torch.tensor([0.2, 0.5, 1.0, 0.5, 0.2], dtype=torch.float64).view(1, 1, 1, 5)
     >>> near = Neighbourhoods(table, torch.zeros(1, 1, 3, dtype=torch.float64), 8)
     >>> context = torch.tensor([[[1.0, 0.0, 1.0]]])
-    >>> near.mean(context, context == 0, context * 2.4).flatten().tolist()
-    [0.0, 2.0, 0.0]
+    >>> near.mean(context, context == 0, context.double() * 2.4).flatten().numpy().round(3)
+    array([0., 2., 0.])
     """
 
     def __init__(self, table: Tensor, noise: Tensor, most: int, *, all_round: bool = True) -> None:
