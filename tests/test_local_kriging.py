@@ -58,9 +58,9 @@ def test_pieces_of_a_large_field_agree_with_the_whole(monkeypatch: pytest.Monkey
     field_of = partial(GaussianField, covariance)
     context = (torch.rand(1, 1, 1, 40, 70, generator=torch.manual_seed(0)) < 0.2).float()
     for periodic in (False, True):
-        monkeypatch.setattr(module, "SIZES", Sizes(128, 64, 16))
+        monkeypatch.setattr(module, "NEAR_SIZES", Sizes(128, 64, 16))
         whole = kriging_variance(context, field_of, periodic=periodic)
-        monkeypatch.setattr(module, "SIZES", Sizes(32, 32, 16))
+        monkeypatch.setattr(module, "NEAR_SIZES", Sizes(32, 32, 16))
         pieces = kriging_variance(context, field_of, periodic=periodic)
         assert float((pieces / whole - 1).abs().max()) < 0.05
         assert float((pieces / whole - 1).abs().mean()) < 0.005

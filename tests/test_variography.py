@@ -129,9 +129,8 @@ def test_few_data_lead_to_a_covariance_near_the_truth() -> None:
     assert wrong < 0.5 * crude
 
 
-@pytest.mark.parametrize(("noise", "factored"), [(0.0, MOST_FACTORED), (0.3, QUICKLY_FACTORED)])
-def test_factors_are_made_where_they_are_worth_it(noise: float, factored: int) -> None:
-    """About 780 observations a window: steps are as good as a factor where the data are noisy."""
+def dense_windows(noise: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Generator]:
+    """Values, context and query of twelve windows with some 780 observations; a generator."""
     source = DATASETS.create("gaussian_field", samples=12, shape=(36, 36), length=6.0, seed=0)
     clean = torch.from_numpy(next(iter(source.open().data_vars.values())).values)
     x = clean.float().reshape(-1, 1, 1, 36, 36)
@@ -139,6 +138,13 @@ def test_factors_are_made_where_they_are_worth_it(noise: float, factored: int) -
     x = x + noise * torch.randn(x.shape, generator=generator)
     context = (torch.rand(x.shape, generator=generator) < 0.6).float()
     query = (torch.rand(x.shape, generator=generator) < 0.3) * (1 - context)
+    return x, context, query, generator
+
+
+@pytest.mark.parametrize(("noise", "factored"), [(0.0, MOST_FACTORED), (0.3, QUICKLY_FACTORED)])
+def test_factors_are_made_where_they_are_worth_it(noise: float, factored: int) -> None:
+    """About 780 observations a window: steps are as good as a factor where the data are noisy."""
+    x, context, query, generator = dense_windows(noise)
     found = estimate_covariance([(x, context, query)], (12, 12), periodic=False)
     assert found.factored == factored
     few = context * (torch.rand(x.shape, generator=generator) < 0.5)  # nobody knows of large ones
@@ -154,13 +160,7 @@ def test_neighbours_are_asked_where_they_know_better(
     monkeypatch.setattr("xdiffimpute.variography.MOST_FACTORED", 300)
     monkeypatch.setattr("xdiffimpute.variography.NEIGHBOURS", (0, most))
     monkeypatch.setattr("xdiffimpute.kriging.MOST_FACTORED", 300)
-    source = DATASETS.create("gaussian_field", samples=12, shape=(36, 36), length=6.0, seed=0)
-    clean = torch.from_numpy(next(iter(source.open().data_vars.values())).values)
-    x = clean.float().reshape(-1, 1, 1, 36, 36)
-    generator = torch.manual_seed(0)
-    x = x + noise * torch.randn(x.shape, generator=generator)
-    context = (torch.rand(x.shape, generator=generator) < 0.6).float()
-    query = (torch.rand(x.shape, generator=generator) < 0.3) * (1 - context)
+    x, context, query, generator = dense_windows(noise)
     found = estimate_covariance([(x, context, query)], (12, 12), periodic=False)
     assert (found.neighbours > 0) == near
     few = context * (torch.rand(x.shape, generator=generator) < 0.3)

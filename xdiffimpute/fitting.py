@@ -309,7 +309,8 @@ def _rehearsal(
         return None
     return Verification(
         known, found, clock, prepared.statistics, coordinates, sizes, prepared.partition,
-        density=prepared.density, seed=options.seed, most=REHEARSED_WINDOWS,
+        density=prepared.density, seed=options.seed, propensity=prepared.propensity,
+        most=REHEARSED_WINDOWS,
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from .covariance import Covariance, Spectrum, factor, spectrum
-from .neighbourhoods import Neighbourhoods
+from .neighbourhoods import FLOOR, Neighbourhoods
 from .relaxation import inner_product, ratio
 from .tiling import ramp, starts
 
@@ -42,7 +42,6 @@ STEPS = 40
 QUICKLY_FACTORED, MOST_FACTORED = 500, 2000
 LARGEST_TABLE = 64 * 2**20  # bytes of covariances that matrices are looked up in
 NOISY = 0.1  # variance of noise with which steps do as well as a factor
-FLOOR = 1e-9  # noise without which a matrix might have no factor
 TINY = 1e-20
 
 

@@ -29,13 +29,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .kriging import FieldOf, GaussianField, Sizes, pieces
+from .kriging import NEAR_SIZES, FieldOf, GaussianField, pieces
 
 __all__ = ["kriging_variance", "unit_errors"]
 
 NEIGHBOURS = 128
 NEIGHBOURS_OF_DRAWS = 320  # more, since their patterns are seen
-SIZES = Sizes(128, 64, 16)
 
 
 @torch.no_grad()
@@ -94,7 +93,7 @@ def kriging_variance(
         return torch.stack(found).view_as(context)
 
     total, weight = context.new_zeros(context.shape), context.new_zeros(context.shape[-2:])
-    for field, rows, columns, share in pieces(context, field_of, SIZES, periodic=periodic):
+    for field, rows, columns, share in pieces(context, field_of, NEAR_SIZES, periodic=periodic):
         piece = of_piece(field, context[..., rows, columns], wanted[..., rows, columns])
         total[..., rows, columns] += share * piece
         weight[rows, columns] += share
@@ -152,7 +151,7 @@ def unit_errors(
     wanted = outside if asked is None else asked & outside
     rngs = rng.spawn(count)
     total, squares = context.new_zeros(count, *context.shape), context.new_zeros(context.shape[-2:])
-    for field, rows, columns, share in pieces(context, field_of, SIZES, periodic=periodic):
+    for field, rows, columns, share in pieces(context, field_of, NEAR_SIZES, periodic=periodic):
         squares[rows, columns] += share.square()
         cut = context[..., rows, columns], wanted[..., rows, columns]
         if cut[1].any():

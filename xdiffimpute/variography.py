@@ -137,7 +137,7 @@ def estimate_covariance(
     noisy = pairs.fitted(model, noisy=True)
     with_errors = error(Covariance(noisy, first), few) < error(Covariance(fits[model], first), few)
     fit = noisy if with_errors else fits[model]
-    huge = bool(_between(more, MOST_FACTORED, None))
+    huge = bool(_between(more, MOST_FACTORED))
     if huge:
         sure = [Covariance(fit, first.new_tensor(n)) for n in FEW_NOISES]
         neighbours = min(NEIGHBOURS, key=lambda n: min(error(c, near=n) for c in sure))
@@ -310,12 +310,12 @@ def _affordable(samples: Sequence[Sample], work: float) -> list[Sample]:
     return kept
 
 
-def _between(samples: Sequence[Sample], few: int, most: int | None) -> list[Sample]:
+def _between(samples: Sequence[Sample], few: int, most: float = torch.inf) -> list[Sample]:
     """The windows with more observations than few, up to most: there may be none."""
     found = []
     for sample in samples:
         count = sample[1].flatten(1).sum(dim=1)
-        some = (count > few) & (count <= (torch.inf if most is None else most))
+        some = (count > few) & (count <= most)
         if some.any():
             x, context, query = (field[some] for field in sample)
             found.append((x, context, query))

@@ -167,7 +167,7 @@ class Verification:
         Yields
         ------
         guesses : Tensor, shape (B, G, C, T, h, w)
-        targets, masks : Tensor, shape (B, C, T, h, w)
+        targets, weights : Tensor, shape (B, C, T, h, w)
         """
         size = self._at_once
         picked = _spread(self.windows, LOOKED_AT)
@@ -176,7 +176,7 @@ class Verification:
             now = picked[k : k + size]
             guesses = self._guesses(denoiser, now).cpu()
             guesses = crop(guesses, [self.offsets[n] for n in now], tile)
-            yield guesses, self.targets[now], self.masks[now]
+            yield guesses, self.targets[now], self.weights[now]
 
     @property
     def _at_once(self) -> int:
