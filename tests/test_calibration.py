@@ -59,6 +59,16 @@ def test_cells_without_weight_do_not_count_and_few_change_nothing():
     np.testing.assert_allclose(plain.variance(network, kriging), network, rtol=1e-5)
 
 
+def test_errors_of_a_doubtful_climatology_are_not_put_down_to_the_fill():
+    squared, network, kriging, true = errors((1.0, 0.3))
+    ones, doubt = np.ones_like(true), np.where(np.arange(true.size) % 2, 0.5, 0.0)[None]
+    squared *= (true + doubt) / true
+    found = Calibration.fit(squared, network, kriging, ones, doubt, kriged=True)
+    np.testing.assert_allclose(found.slopes[0], (1.0, 0.3), atol=0.1)
+    assert found.levels[0] == pytest.approx(0.0, abs=0.1)
+    assert Calibration.fit(squared, network, kriging, ones, kriged=True).levels[0] > 0.1
+
+
 def test_slopes_of_few_cells_are_near_those_expected():
     wrong = []
     for seed in range(20):

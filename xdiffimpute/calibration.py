@@ -15,6 +15,9 @@ variance and the distance d to the nearest observation of the frame,
 
 .. math:: \log v = a + c \log n + e \log d .
 
+Where the climatology of a cell is in doubt, because it was never observed, the square of that is
+added to v; errors at withheld cells of which nothing else was observed are compared with the sum.
+
 Slopes are drawn to those that take the first of each pair as it is. Beyond what the withheld
 observations have covered it is changed by no more than at the edge of that. Where they have made
 the kriging variance smaller, as next to observations, it is less so the larger it is beyond them,
@@ -106,6 +109,7 @@ class Calibration:
         network: FloatArray,
         beside: FloatArray,
         weight: FloatArray,
+        doubt: FloatArray | float = 0.0,
         *,
         kriged: bool,
     ) -> Calibration:
@@ -128,6 +132,7 @@ class Calibration:
             Of each channel the likeliest, as of normal errors.
         """
         found = cls.unchanged(len(squared), kriged=kriged)
+        doubt = np.broadcast_to(doubt, squared.shape)
         for c in range(len(squared)):
             known = weight[c] > 0
             if np.count_nonzero(known) < LEAST_CELLS:
@@ -135,7 +140,7 @@ class Calibration:
             terms = _terms(network[c][known], beside[c][known], kriged)
             found.covered[c] = np.quantile(terms, COVERED, axis=1).T
             found.levels[c], found.slopes[c] = _likeliest(
-                squared[c][known], terms, weight[c][known]
+                squared[c][known], terms, weight[c][known], doubt[c][known]
             )
         return found
 
@@ -196,22 +201,25 @@ def _terms(network: FloatArray, beside: FloatArray, kriged: bool) -> FloatArray:
 
 
 def _likeliest(
-    squared: FloatArray, terms: FloatArray, weight: FloatArray
+    squared: FloatArray, terms: FloatArray, weight: FloatArray, besides: FloatArray
 ) -> tuple[float, FloatArray]:
     """Level and slopes of normal errors; the slopes are drawn to those expected."""
     squared = np.maximum(squared, LEAST_VARIANCE)
     share = weight / weight.sum()
     centre = terms @ share
     about = terms - centre[:, None]
-    doubt = PRIOR_CELLS / len(squared)
+    pull = PRIOR_CELLS / len(squared)
 
     def unlikely(p: FloatArray) -> tuple[float, FloatArray]:
         logs = p[0] + p[1:] @ about
-        over = squared * np.exp(-logs)
+        own = np.exp(logs)
+        total = own + besides
+        over = squared / total
         away = p[1:] - EXPECTED
-        slope = np.concatenate([[((1.0 - over) * share).sum()], about @ ((1.0 - over) * share)])
-        slope[1:] += 2.0 * doubt * away
-        return float(((logs + over) * share).sum() + doubt * away @ away), slope
+        each = (1.0 - over) * own / total * share
+        slope = np.concatenate([[each.sum()], about @ each])
+        slope[1:] += 2.0 * pull * away
+        return float(((np.log(total) + over) * share).sum() + pull * away @ away), slope
 
     level = np.log(max(float((squared * share).sum()), LEAST_VARIANCE))
     found = minimize(

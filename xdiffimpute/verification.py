@@ -80,12 +80,13 @@ class Verification:
         self.scale = np.broadcast_to(statistics.scale[:, 0, 0], (packed.sizes["channel"],))
         self.spread = _variance(packed, withheld, statistics)
         rng = np.random.default_rng(np.random.SeedSequence([seed, 4]))
+        doubt = np.broadcast_to(statistics.doubt, statistics.count.shape)
         t = sizes.window
         cells = packed.sizes["channel"] * t * int(np.prod(sizes.tile))
         most = int(np.clip(MAX_CELLS // cells, LEAST_WINDOWS, most))
         places = _places(withheld, packed.sizes["time"], t, most, rng)
         lazy = [packed.isel(series=s, time=slice(a, a + t)) for s, a in places]
-        inputs, targets, masks, features, distances = [], [], [], [], []
+        inputs, targets, masks, features, distances, doubts = [], [], [], [], [], []
         self.offsets: list[tuple[int, int]] = []
         for (s, a), piece in zip(places, dask.compute(*lazy), strict=True):
             regressors = clock.regressors(statistics.harmonics)[a : a + t]
@@ -104,6 +105,7 @@ class Verification:
                 self.offsets.append((above, left))
                 targets.append(np.where(hidden, z, 0.0)[:, :, y][..., x])
                 masks.append(hidden[:, :, y][..., x])
+                doubts.append(np.square(doubt[:, None, y][..., x], dtype=np.float32))
                 inner = (np.arange(part.start, part.stop) for part in (y, x))
                 features.append(coordinates(slice(a, a + t), *inner))
         self.inputs = torch.from_numpy(np.stack(inputs).astype(np.float32))
@@ -111,6 +113,7 @@ class Verification:
         self.masks = torch.from_numpy(np.stack(masks).astype(np.float32))
         self.features = torch.from_numpy(np.stack(features).astype(np.float32))
         self.distances = torch.from_numpy(np.stack(distances))
+        self.doubts = torch.from_numpy(np.stack(doubts))
         self._made: dict[int, Tensor] = {}
         self._made_by: list[Tensor] = []
         self.weights = self.masks
@@ -218,11 +221,10 @@ class Verification:
         picked = _spread(self.windows, most)
         squared, variance = self._compare(denoiser, run, picked)
         beside = self.distances[picked] if kriging is None else kriging
-        fields = squared, variance, beside, self.weights[picked]
-        calibration = Calibration.fit(
-            *(part.transpose(0, 1).flatten(1).double().numpy() for part in fields),
-            kriged=kriging is not None,
-        )
+        doubts = self.doubts[picked].expand_as(squared)
+        fields = squared, variance, beside, self.weights[picked], doubts
+        errors = [part.transpose(0, 1).flatten(1).double().numpy() for part in fields]
+        calibration = Calibration.fit(*errors, kriged=kriging is not None)
         return self._mean(squared, picked), calibration
 
     def _mean(self, squared: Tensor, picked: list[int]) -> float:
