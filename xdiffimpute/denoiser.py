@@ -288,6 +288,7 @@ class Denoiser(nn.Module):
         samples: Sequence[tuple[Tensor, Tensor, Tensor]],
         judged: Sequence[Tensor] | None = None,
         withheld: Callable[[Denoiser], Iterable[tuple[Tensor, Tensor, Tensor]]] | None = None,
+        rehearsal: Sequence[tuple[Tensor, Tensor, Tensor]] = (),
     ) -> Tensor:
         """Tune the first guesses on data, and start from their best constant mixture.
 
@@ -302,6 +303,8 @@ class Denoiser(nn.Module):
             Frames that the covariance of kriging is not made from, until the mixture is found.
         withheld : callable, optional
             From this network to guesses (B, G, C, T, H, W), values and a mask (B, C, T, H, W).
+        rehearsal : sequence of (x, context, query), each of shape (B, C, T, H, W), optional
+            The same cells and what is shown about them, which judge covariances.
 
         Returns
         -------
@@ -309,7 +312,7 @@ class Denoiser(nn.Module):
             Weights of climatology and of each guess, which sum to one. The network's own
             weights act on top of them.
         """
-        whole = None if self.first is None else self.first.tune(samples, judged)
+        whole = None if self.first is None else self.first.tune(samples, judged, rehearsal)
         asked = samples[:MIXED]
         if judged is not None:
             own = [frames[:, None, :, None, None].to(self.prior) for frames in judged]

@@ -194,6 +194,7 @@ class FirstGuesses(nn.Module):
         self,
         samples: Sequence[tuple[Tensor, Tensor, Tensor]],
         judged: Sequence[Tensor] | None = None,
+        rehearsal: Sequence[tuple[Tensor, Tensor, Tensor]] = (),
     ) -> Covariance | None:
         """Find what fills best.
 
@@ -204,6 +205,8 @@ class FirstGuesses(nn.Module):
         judged : sequence of bool Tensor, shape (B, T), optional
             Frames that judge covariances. Kriging is left with one that was not made from these,
             so that its errors there are those to expect.
+        rehearsal : sequence of (x, context, query), each of shape (B, C, T, H, W), optional
+            Judges covariances in place of the samples.
 
         Returns
         -------
@@ -214,7 +217,9 @@ class FirstGuesses(nn.Module):
             springs.copy_(torch.stack(tune(samples, order=order, periodic=self.periodic)))
         if self.reach is None:
             return None
-        found = estimate_covariance(samples, self.reach, periodic=self.periodic, judged=judged)
+        found = estimate_covariance(
+            samples, self.reach, periodic=self.periodic, judged=judged, rehearsal=rehearsal
+        )
         self.factored.fill_(found.factored)
         self.neighbours.fill_(found.neighbours)
         self.adopt(found.apart)

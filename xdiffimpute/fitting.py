@@ -55,7 +55,8 @@ GUESS_BATCHES = 48
 GUESS_PASSES = 20
 REACH = 32  # of the covariance between cells
 REHEARSAL = 7919
-REHEARSED, REHEARSED_WINDOWS, TRIALS = 0.3, 12, 8  # share of the frames, windows at most
+REHEARSED, REHEARSED_FRAMES, TRIALS = 0.5, 1024, 8  # share of the frames, so many at most
+REHEARSED_WINDOWS, REHEARSED_CELLS = 12, 300_000  # more windows where they have fewer cells
 CLEARLY, FEW = 2.0, 8  # standard errors; of fewer windows none is known
 JUDGING = 0.05  # windows to choose a sampler by, over those of the training
 LEAST_JUDGED = 8
@@ -296,21 +297,21 @@ def _rehearsal(
     Everything else is shown, as to a fill; queries have more around them, or less.
     """
     known = prepared.withheld.remove(packed)
-    frames = packed.sizes["time"]
+    judging = partial(judges, window=sizes.window, frames=packed.sizes["time"])
+    cells = packed.sizes["channel"] * sizes.window * int(np.prod(sizes.tile))
     for trial in range(TRIALS):  # of few frames those that are drawn may be none that judge
         found = withhold(
             known, clock, prepared.partition, window=sizes.window, fraction=REHEARSED,
-            seed=options.seed + REHEARSAL + trial,
+            most=REHEARSED_FRAMES, seed=options.seed + REHEARSAL + trial,
         )  # fmt: skip
-        found = found.some(judges(found.series, found.time, sizes.window, frames))
-        if found.cells:
+        if found.some(judging(found.series, found.time)).cells:
             break
     else:
         return None
     return Verification(
         known, found, clock, prepared.statistics, coordinates, sizes, prepared.partition,
         density=prepared.density, seed=options.seed, propensity=prepared.propensity,
-        most=REHEARSED_WINDOWS,
+        most=max(REHEARSED_WINDOWS, REHEARSED_CELLS // cells), counted=judging,
     )  # fmt: skip
 
 
@@ -349,7 +350,10 @@ def _start(
     """Tune the first guesses, and say what came out."""
     judged = judged_frames([b.places for b in batches if b.places is not None], window, frames)
     samples = [(b.x, b.context, b.counted) for b in batches]
-    mixture = denoiser.start_from(samples, judged, None if rehearsal is None else rehearsal.guessed)
+    shown = [] if rehearsal is None else rehearsal.samples()
+    shown = [tuple(part.to(samples[0][0].device) for part in sample) for sample in shown]
+    withheld = None if rehearsal is None else rehearsal.guessed
+    mixture = denoiser.start_from(samples, judged, withheld, shown)
     if denoiser.first is not None:
         for line in denoiser.first.describe(labels, mixture):
             log.info("%s", line)

@@ -7,7 +7,7 @@ All channels share a correlation, and differ by a matrix of covariances at lag z
     r^2 = |H (h - v \tau)|^2 ,
 
 smooth or rough in time. The triangular matrix H, in which are lengths and an angle, and the flow v
-are found by least squares; :math:`\rho_\nu` is that of Matern with :math:`\nu` of 1/2, 3/2 or 5/2.
+are found by least squares; :math:`\rho_\nu` is that of Matern with :math:`\nu` from 1/2 to 9/2.
 Near lags count most, by the variogram of the fit before: by that of the data themselves, the noise
 of lags with few pairs would count most.
 
@@ -30,13 +30,19 @@ from scipy.optimize import least_squares
 
 from ._typing import BoolArray, FloatArray
 
-__all__ = ["CORRELATIONS", "MODELS", "Model", "matern_covariance"]
+__all__ = ["CORRELATIONS", "MODELS", "Matern", "Model", "fit_matern"]
 
-ROOT3, ROOT5 = 3**0.5, 5**0.5
+ROOT3, ROOT5, ROOT7 = 3**0.5, 5**0.5, 7**0.5
 CORRELATIONS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "exponential": lambda r: np.exp(-r),
     "matern32": lambda r: (1.0 + ROOT3 * r) * np.exp(-ROOT3 * r),
     "matern52": lambda r: (1.0 + ROOT5 * r + 5.0 / 3.0 * r**2) * np.exp(-ROOT5 * r),
+    "matern72": lambda r: (
+        (1.0 + ROOT7 * r * (1.0 + ROOT7 * r * (2.0 / 5.0 + ROOT7 / 15.0 * r))) * np.exp(-ROOT7 * r)
+    ),
+    "matern92": lambda r: (
+        (1.0 + r * (3.0 + r * (27.0 / 7.0 + r * (18.0 / 7.0 + 27.0 / 35.0 * r)))) * np.exp(-3.0 * r)
+    ),
 }
 
 
@@ -61,9 +67,71 @@ FITS = 3
 NEAR = 8  # cells; of lags farther than these every fourth does
 
 
-def matern_covariance(
-    lags: FloatArray, pairs: FloatArray, model: Model
-) -> tuple[FloatArray, float]:
+class Matern(NamedTuple):
+    """A correlation in space and time.
+
+    Parameters
+    ----------
+    model : Model
+    parameters : float array, shape (7,)
+        Of H the logarithms of its diagonal and what is beside it, the logarithm of 1 / T, the flow
+        v in rows and columns, and how much of the variance is the field's.
+
+    Examples
+    --------
+    >>> found = Matern(MODELS[0], np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]))
+    >>> still = np.zeros(1)
+    >>> float(found.correlation([still, still, still + 1])[0].round(3))
+    0.368
+    >>> float(found.scaled(space=2.0).correlation([still, still, still + 2])[0].round(3))
+    0.368
+    """
+
+    model: Model
+    parameters: FloatArray
+
+    @property
+    def share(self) -> float:
+        """Of the variance that is the field's; the rest are errors of observation."""
+        return float(self.parameters[6])
+
+    def correlation(self, lag: Sequence[FloatArray]) -> FloatArray:
+        """Of the field at lags in frames, rows and columns, arrays of one shape."""
+        return _correlation(CORRELATIONS[self.model.shape], self.model.smooth, lag, self.parameters)
+
+    def clean(self) -> Matern:
+        """Without errors of observation."""
+        return self._replace(parameters=np.append(self.parameters[:6], 1.0))
+
+    def scaled(self, space: float = 1.0, time: float = 1.0) -> Matern:
+        """With so many times the lengths, and the time."""
+        p = self.parameters.copy()
+        p[:2] -= np.log(space)
+        p[2] /= space
+        p[3] -= np.log(time)
+        return self._replace(parameters=p)
+
+    def covariance(self, between: FloatArray, reach: tuple[int, int, int]) -> FloatArray:
+        """Of the field, by lag.
+
+        Parameters
+        ----------
+        between : float array, shape (C, C)
+            Covariances between channels at lag zero, of which the nearest that can be are taken.
+        reach : (int, int, int)
+            Frames T, and the largest lags in rows and columns, Y and X.
+
+        Returns
+        -------
+        float array, shape (C, C, T, 2 Y + 1, 2 X + 1)
+        """
+        rho = self.correlation(_lags(reach))
+        return np.asarray(_covariances(between)[:, :, None, None, None] * rho)
+
+
+def fit_matern(
+    lags: FloatArray, pairs: FloatArray, model: Model, asked: BoolArray | None = None
+) -> Matern:
     """The fit of a model.
 
     Parameters
@@ -73,34 +141,31 @@ def matern_covariance(
         pairs that each rests on.
     model : Model
         One of ``MODELS``.
+    asked : bool array, shape (C,), optional
+        Channels that it is fitted to, each of which counts the same; default: all.
 
     Returns
     -------
-    fit : float array, shape (C, C, T, 2 Y + 1, 2 X + 1)
-        With the variances of the pairs.
-    share : float
-        How much of these is the field's; the rest are errors of observation, which lag zero alone
-        has.
+    Matern
 
     Examples
     --------
     >>> lag = np.arange(-6.0, 7.0)
     >>> lags = np.exp(-abs(lag) / 3.0).reshape(1, 1, 1, 1, 13)
-    >>> fit, share = matern_covariance(lags, np.ones_like(lags), MODELS[0])
-    >>> MODELS[0].shape, round(share, 2), float(abs(fit - lags).max()) < 1e-3
-    ('exponential', 1.0, True)
+    >>> found = fit_matern(lags, np.ones_like(lags), MODELS[0])
+    >>> found.model.shape, round(found.share, 2)
+    ('exponential', 1.0)
+    >>> bool(abs(found.covariance(np.ones((1, 1)), (1, 0, 6)) - lags).max() < 1e-3)
+    True
     """
-    channels, frames = len(lags), lags.shape[2]
-    y, x = lags.shape[-2] // 2, lags.shape[-1] // 2
-    between = _covariances(lags[:, :, 0, y, x])
-    own = np.arange(channels)
+    own = np.arange(len(lags)) if asked is None else np.flatnonzero(asked)
+    frames, y, x = lags.shape[2], lags.shape[-2] // 2, lags.shape[-1] // 2
+    variance = np.maximum(lags[own, own, 0, y, x], 1e-12)[:, None, None, None]
     counts = pairs[own, own]
-    total = np.maximum(counts.sum(axis=0), 1.0)
-    variance = np.maximum(between.diagonal(), 1e-12)[:, None, None, None]
-    data = (lags[own, own] / variance * counts).sum(axis=0) / total
-    lag = np.meshgrid(
-        np.arange(float(frames)), np.arange(-y, y + 1.0), np.arange(-x, x + 1.0), indexing="ij"
-    )
+    counts = counts / np.maximum(counts.sum(axis=(1, 2, 3), keepdims=True), 1.0)
+    total = counts.sum(axis=0)
+    data = (lags[own, own] / variance * counts).sum(axis=0) / np.maximum(total, 1e-300)
+    lag = _lags((frames, y, x))
     kept, counted = _thinned(lag)
     weight = counted * np.sqrt(total[kept] / total.max())
     correlation = partial(_correlation, CORRELATIONS[model.shape], model.smooth)
@@ -114,8 +179,14 @@ def matern_covariance(
         near = weight / np.maximum(variogram, LEAST_STEP)
         starts = [_fitted(partial(correlation, some), data[kept], near, starts, frames > 1)]
         variogram = 1.0 - starts[0][6] * correlation(some, starts[0])
-    found = correlation(lag, starts[0])
-    return np.asarray(between[:, :, None, None, None] * found), float(starts[0][6])
+    return Matern(model, starts[0])
+
+
+def _lags(reach: tuple[int, int, int]) -> list[FloatArray]:
+    """Frames, rows and columns, each of shape (T, 2 Y + 1, 2 X + 1)."""
+    frames, y, x = reach
+    axes = np.arange(float(frames)), np.arange(-y, y + 1.0), np.arange(-x, x + 1.0)
+    return list(np.meshgrid(*axes, indexing="ij"))
 
 
 def _covariances(found: FloatArray) -> FloatArray:
@@ -142,7 +213,7 @@ def _correlation(
     """At lags in frames, rows and columns."""
     first, second = lag[1] - p[4] * lag[0], lag[2] - p[5] * lag[0]
     down, across = np.exp(p[0]) * first + p[2] * second, np.exp(p[1]) * second
-    slow = lag[0] * np.exp(p[3])
+    slow = abs(lag[0]) * np.exp(p[3])
     squares = down**2 + across**2
     if smooth:
         return shape(np.sqrt(squares + slow**2))

@@ -17,14 +17,15 @@ from .geometry import Geometry
 from .transforms import Statistics
 from .trials import Trial, without
 
-__all__ = ["Tuner", "check_setting"]
+__all__ = ["KINDS", "Tuner", "check_setting", "in_doubt"]
 
 log = logging.getLogger("xdiffimpute")
 
 M = TypeVar("M", bound=FrameMethod)
 
 SWEEPS = 2
-SHORT_CELLS = 10**7
+MOST_CELLS = 10**7
+KINDS = ("variable", "cell")
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,19 @@ class Tuner:
         """The climatology asked for, or what does better where ``"auto"`` is in doubt.
 
         A record too short for a mean of each cell may still gain by one drawn towards its
-        neighbours; it is estimated without the hidden cells to find out.
+        neighbours, and means of cells that do not differ are noise, however long the record; they
+        are estimated without the hidden cells to find out.
         """
         found = Statistics.fit(self.packed, self.clock, kind=kind)
-        short = found.kind == "variable" and self.packed.sizes["time"] > 1
-        if kind != "auto" or not short or not self.trials or self.packed.size > SHORT_CELLS:
+        if not self.trials or not in_doubt(kind, found) or self.packed.size > MOST_CELLS:
             return found
-        errors = {name: self._with_kind(method, name, found) for name in ("variable", "cell")}
+        errors = {name: self._with_kind(method, name, found) for name in KINDS}
         best = min(errors, key=lambda name: errors[name])
         log.info(
             "%s: climatology by %s (mean square error at hidden observations: %s)", method.name,
             best, ", ".join(f"by {name} {error:.3g}" for name, error in errors.items()),
         )  # fmt: skip
-        return found if best == "variable" else Statistics.fit(self.packed, self.clock, kind=best)
+        return found if best == found.kind else Statistics.fit(self.packed, self.clock, kind=best)
 
     def _with_kind(self, method: FrameMethod, kind: str, reference: Statistics) -> float:
         """Mean square error in units of a reference's spread; hidden cells are no part of it."""
@@ -135,6 +136,11 @@ class Tuner:
             total += float(np.square(guess[0] - truth, dtype=np.float64)[hidden].sum())
             count += int(hidden.sum())
         return total / count if count else 0.0
+
+
+def in_doubt(kind: str, found: Statistics) -> bool:
+    """Whether the climatology is to be chosen, and a mean of each cell may or may not do better."""
+    return kind == "auto" and found.kind in KINDS
 
 
 def check_setting(method: str, knob: str, value: Any, tried: tuple[Any, ...]) -> None:

@@ -1,13 +1,15 @@
 """The covariance of gappy data: from pairs, then made likelier, and judged by the fills.
 
 The covariance of pairs (:func:`xdiffimpute.covariance.pair_sums`) is damped at far lags and shrunk
-to a model that is fitted to it (:mod:`xdiffimpute.matern`). Neither knows what a lag says about
+to a model that is fitted to it (:mod:`xdiffimpute.matern`), or tuned on errors of kriging
+(:mod:`xdiffimpute.matern_tuning`). Neither knows what a lag says about
 another one. Steps of expectation and maximisation do: gaps are filled with draws from the
 distribution given the data, and the covariance of what results is taken. Which model it is, how far
 lags are damped and shrunk, how much is noise and how many of the steps help is decided by the
 errors at the query in frames that the covariance is not made from; then it is made again from all.
 They decide as well whether large windows are worth a factor of their matrix (:mod:`.kriging`);
-where none of those that judge is large, they are.
+where none of those that judge is large, they are. Cells that are hidden as for a score judge better
+than queries, around which less is seen than around a gap.
 
 References
 ----------
@@ -32,20 +34,21 @@ from torch import Tensor
 from ._typing import AnyArray, BoolArray
 from .covariance import Covariance, from_torus, pair_sums, taper
 from .kriging import MOST_FACTORED, QUICKLY_FACTORED, GaussianField, krige
-from .matern import MODELS, Model, matern_covariance
+from .matern import MODELS, Matern, Model, fit_matern
+from .matern_tuning import Targets, best_tuned
 from .space_time import first_cells
 
 __all__ = ["Estimates", "estimate_covariance", "judged_frames", "judges"]
 
 JUDGED_CELLS = 150_000
 FINAL, FINALISTS = 2, 2  # so many times the cells for so many of each kind
+LEAST_JUDGED = 2  # windows, however large
 SHRUNK = (0.0, 0.3, 0.6)  # towards the fitted model, which is tried by itself too
 WORTH = 1.01  # factors are made where the error without them is more than so many times theirs
 WORK = 3e10  # cubes of the numbers of observations that are factored
 CELLS_A_SAMPLE = 4_000  # of samples so few that their windows overlap: a small dataset
 WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of tapers, over the reach
-NOISES = (1e-3, 1e-5, 1e-4, 1e-2, 5e-2, 0.2)  # the first one while models are compared
-FEW_NOISES = (1e-3, 5e-2)  # while ways of kriging are compared
+NOISES = (1e-3, 1e-7, 1e-5, 1e-4, 1e-2, 5e-2, 0.2)  # the first one while others are compared
 NEIGHBOURS = (0, 128)  # from which windows of many observations are kriged; 0 is from all
 ROUNDS, LOOK_EVERY = 12, 4
 PACE = 0.3
@@ -83,6 +86,7 @@ def estimate_covariance(
     *,
     periodic: bool,
     judged: Sequence[Tensor] | None = None,
+    rehearsal: Sequence[Sample] = (),
     seed: int = 0,
 ) -> Estimates:
     """The covariance whose conditional means are closest to the query.
@@ -98,6 +102,9 @@ def estimate_covariance(
     judged : sequence of bool Tensor, shape (B, T), optional
         Frames of the samples by which it is judged, as of :func:`judged_frames`; default: all,
         which are also what it is made from.
+    rehearsal : sequence of (x, context, query), each of shape (B, C, T, H, W), optional
+        Judge in place of the queries of the samples: in such frames, with as much around the
+        query as there is about a gap.
     seed : int
         Of the draws.
 
@@ -118,65 +125,35 @@ def estimate_covariance(
     True
     """
     learned, others = _apart(samples, judged)
-    enough = min(JUDGED_CELLS, CELLS_A_SAMPLE * len(samples))
-    work = WORK * enough / JUDGED_CELLS
-    few, more = (_affordable(first_cells(others, k * enough), k * work) for k in (1, FINAL))
-
-    neighbours = 0
-
-    def error(
-        covariance: Covariance, by: Sequence[Sample] = more, factored: int = MOST_FACTORED,
-        near: int | None = None,
-    ) -> float:  # fmt: skip
-        return _error(covariance, by, periodic, factored, neighbours if near is None else near)
-
+    cells = min(JUDGED_CELLS, CELLS_A_SAMPLE * len(samples))
+    work = WORK * cells / JUDGED_CELLS
+    judge = _Judge.of(rehearsal or others, cells, work, periodic)
     pairs = _Pairs.of(learned, reach, periodic=periodic)
-    first = pairs.lags.new_tensor(NOISES[0])
-    fits = {model: pairs.fitted(model) for model in pairs.models}
-    model = min(fits, key=lambda m: error(Covariance(fits[m], first), few))
-    noisy = pairs.fitted(model, noisy=True)
-    with_errors = error(Covariance(noisy, first), few) < error(Covariance(fits[model], first), few)
-    fit = noisy if with_errors else fits[model]
-    huge = bool(_between(more, MOST_FACTORED))
-    if huge:
-        sure = [Covariance(fit, first.new_tensor(n)) for n in FEW_NOISES]
-        neighbours = min(NEIGHBOURS, key=lambda n: min(error(c, near=n) for c in sure))
-    damped = {width: pairs.damped(width) for width in WIDTHS}
-    widths = sorted(WIDTHS, key=lambda w: error(Covariance(damped[w], first), few))[:FINALISTS]
-    trials = {(w, s): damped[w].lerp(fit, s) for w in widths for s in SHRUNK}
-    trials[widths[0], 1.0] = fit
-    errors = {key: error(Covariance(lags, first)) for key, lags in trials.items()}
-    width, share = min(errors, key=lambda key: errors[key])
-    noises = [Covariance(trials[width, share], first.new_tensor(n)) for n in NOISES[1:]]
-    wrong = {errors[width, share]: Covariance(trials[width, share], first)}
-    wrong |= {error(trial): trial for trial in noises}
-    least = min(wrong)
-    apart = trial = wrong[least]
+    fits = _candidates(pairs, rehearsal or others, periodic)
+    trials = [Covariance(pairs.modelled(fit), noise) for fit, noise in fits]
+    judge = judge._replace(neighbours=judge.nearest(trials))
+    errors = [judge(trial) for trial in trials]
+    fit, noise = fits[int(np.argmin(errors))]
+    (width, share), best, least = _best_mixed(pairs, judge, fit, noise)
     likelier = partial(
-        _likelier, damping=taper(reach, WIDER * width * max(reach), first.device),
-        periodic=periodic,
+        _likelier, damping=taper(reach, WIDER * width * max(reach), pairs.lags.device),
+        periodic=periodic, generator=torch.Generator().manual_seed(seed),
     )  # fmt: skip
-    rounds = 0
-    generator = torch.Generator().manual_seed(seed)
-    for k, sample in enumerate(_in_turn(learned, enough, work)):
-        trial = likelier(trial, sample, generator=generator)
+    apart, rounds = trial, _ = best, 0
+    for k, sample in enumerate(_in_turn(learned, cells, work)):
+        trial = likelier(trial, sample)
         if (k + 1) % LOOK_EVERY == 0:
-            if (now := error(trial)) >= least:
+            if (now := judge(trial)) >= least:
                 break
             apart, least, rounds = trial, now, k + 1
-    if huge:
-        neighbours = min(NEIGHBOURS, key=lambda n: error(apart, near=n))
-    large = _between(more, QUICKLY_FACTORED, MOST_FACTORED)
-    worth = not large or error(apart, large, QUICKLY_FACTORED) > WORTH * error(apart, large)
-    factored = MOST_FACTORED if worth else QUICKLY_FACTORED
-    if judged is None:
-        return Estimates(apart, apart, factored, neighbours)
-    pairs = _Pairs.of(samples, reach, periodic=periodic)
-    lags = pairs.damped(width).lerp(pairs.fitted(model, noisy=with_errors), share)
-    whole = Covariance(lags, apart.noise)
-    for sample in _in_turn(samples, enough, work)[:rounds]:
-        whole = likelier(whole, sample, generator=generator)
-    return Estimates(apart, whole, factored, neighbours)
+    judge = judge._replace(neighbours=judge.nearest([apart]))
+    whole = apart
+    if judged is not None:
+        pairs = _Pairs.of(samples, reach, periodic=periodic)
+        whole = Covariance(pairs.mixed(width, fit, share), apart.noise)
+        for sample in _in_turn(samples, cells, work)[:rounds]:
+            whole = likelier(whole, sample)
+    return Estimates(apart, whole, judge.worth_a_factor(apart), judge.neighbours)
 
 
 def judged_frames(places: Sequence[Tensor], window: int, frames: int) -> list[Tensor]:
@@ -233,41 +210,136 @@ class _Pairs(NamedTuple):
 
     lags: Tensor
     pairs: Tensor
+    asked: BoolArray  # channels that are to be filled
 
     @classmethod
     def of(cls, samples: Sequence[Sample], reach: tuple[int, int], *, periodic: bool) -> _Pairs:
         products: Tensor | float = 0.0
         pairs: Tensor | float = 0.0
+        asked: Tensor | bool = False
         for x, context, query in samples:
-            known = (context + (query > 0)).clamp(max=1.0)
-            found = pair_sums(x, known, reach, periodic=periodic)
+            found = pair_sums(x, _known(context, query), reach, periodic=periodic)
             products, pairs = products + found[0], pairs + found[1]
+            asked = asked | (query > 0).any(dim=4).any(dim=3).any(dim=2).any(dim=0)
         count = torch.as_tensor(pairs)
-        return cls(torch.as_tensor(products) / count.clamp(min=1.0), count)
+        some = torch.as_tensor(asked).cpu().numpy()
+        lags = torch.as_tensor(products) / count.clamp(min=1.0)
+        return cls(lags, count, some if some.any() else ~some)
 
     @property
     def models(self) -> list[Model]:
         """Those that differ: of a single frame there is no smoothness in time."""
         return [model for model in MODELS if model.smooth or self.lags.shape[2] > 1]
 
-    def damped(self, width: float) -> Tensor:
-        """With a taper, whose width is over the reach."""
-        return self.lags * self._taper(width)
+    def fitted(self, model: Model) -> Matern:
+        """The model's fit to the pairs."""
+        return fit_matern(self.lags.cpu().numpy(), self.pairs.cpu().numpy(), model, self.asked)
 
-    def fitted(self, model: Model, *, noisy: bool = False) -> Tensor:
-        """The model instead, with the errors of observation that it has found or without any."""
-        fit, share = matern_covariance(self.lags.cpu().numpy(), self.pairs.cpu().numpy(), model)
-        lags = torch.from_numpy(fit).to(self.lags) * self._taper(EDGE)
-        if noisy:
-            y, x = lags.shape[-2] // 2, lags.shape[-1] // 2
-            whole = lags[:, :, 0, y, x].clone()
-            lags = share * lags
-            lags[:, :, 0, y, x] = whole
+    def modelled(self, fit: Matern) -> Tensor:
+        """The covariance of a fit with the variances of the pairs.
+
+        Errors of observation are what a channel has at lag zero, and not between channels.
+        """
+        _, _, frames, *size = self.lags.shape
+        y, x = size[0] // 2, size[1] // 2
+        between = self.lags[:, :, 0, y, x].cpu().numpy().copy()
+        own = np.arange(len(between))
+        whole = between[own, own].copy()
+        between[own, own] *= fit.share
+        lags = torch.from_numpy(fit.covariance(between, (frames, y, x))).to(self.lags)
+        lags = lags * self._taper(EDGE)
+        if fit.share < 1.0:
+            lags[own, own, 0, y, x] = torch.from_numpy(whole).to(lags)
         return lags
+
+    def mixed(self, width: float, fit: Matern, share: float) -> Tensor:
+        """Those of the pairs, damped by a taper as wide as so many times the reach, and a fit."""
+        if share == 1.0:
+            return self.modelled(fit)
+        return (self.lags * self._taper(width)).lerp(self.modelled(fit), share)
 
     def _taper(self, width: float) -> Tensor:
         reach = self.lags.shape[-2] // 2, self.lags.shape[-1] // 2
         return taper(reach, width * max(reach), self.lags.device)
+
+
+class _Judge(NamedTuple):
+    """Windows whose queries say how good a covariance is."""
+
+    few: list[Sample]
+    more: list[Sample]
+    periodic: bool
+    neighbours: int = 0
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample], cells: int, work: float, periodic: bool) -> _Judge:
+        few, more = (
+            _affordable(_first(samples, k * cells, k * LEAST_JUDGED), k * work) for k in (1, FINAL)
+        )
+        return cls(few, more, periodic)
+
+    def __call__(
+        self, covariance: Covariance, by: Sequence[Sample] = (), factored: int = MOST_FACTORED
+    ) -> float:
+        """Mean over the channels of the squared error over the square of the values."""
+        return _error(covariance, by or self.more, self.periodic, factored, self.neighbours)
+
+    def nearest(self, sure: Sequence[Covariance]) -> int:
+        """From how many neighbours windows of very many observations are best kriged."""
+        if not _between(self.more, MOST_FACTORED):
+            return 0
+        return min(
+            NEIGHBOURS, key=lambda n: min(self._replace(neighbours=n)(c, self.few) for c in sure)
+        )
+
+    def worth_a_factor(self, covariance: Covariance) -> int:
+        """Up to how many observations a factor is worth its time."""
+        large = _between(self.more, QUICKLY_FACTORED, MOST_FACTORED)
+        without = self(covariance, large, QUICKLY_FACTORED) if large else np.inf
+        worth = not large or without > WORTH * self(covariance, large)
+        return MOST_FACTORED if worth else QUICKLY_FACTORED
+
+
+def _candidates(
+    pairs: _Pairs, samples: Sequence[Sample], periodic: bool
+) -> list[tuple[Matern, Tensor]]:
+    """Fits with a noise each: of the pairs, with its errors of observation or without, and tuned.
+
+    Where too little is observed to tune on, those of all models.
+    """
+    first = pairs.lags.new_tensor(NOISES[0])
+    fits = [pairs.fitted(model) for model in pairs.models]
+    fields = [tuple(part.cpu().numpy() for part in sample) for sample in samples]
+    targets = Targets.of(fields, fits[0], periodic=periodic)
+    if targets is not None:
+        best = min(fits, key=lambda fit: targets.error(fit, NOISES[0]))
+        targets = Targets.of(fields, best, periodic=periodic)
+    if targets is None:
+        return [(trial, first) for fit in fits for trial in (fit.clean(), fit)]
+    tuned, noise = best_tuned([fit.clean() for fit in fits], targets)
+    return [(best.clean(), first), (best, first), (tuned, first.new_tensor(noise))]
+
+
+def _best_mixed(
+    pairs: _Pairs, judge: _Judge, fit: Matern, first: Tensor
+) -> tuple[tuple[float, float], Covariance, float]:
+    """How wide a taper is and the share of the fit, what covariance that is, and its error."""
+    usual = first.new_tensor(NOISES[0])
+    widths = sorted(
+        WIDTHS, key=lambda w: judge(Covariance(pairs.mixed(w, fit, 0.0), usual), judge.few)
+    )
+    keys = [(width, share) for width in widths[:FINALISTS] for share in SHRUNK]
+    trials = {key: Covariance(pairs.mixed(key[0], fit, key[1]), usual) for key in keys}
+    trials[widths[0], 1.0] = Covariance(pairs.modelled(fit), first)
+    errors = {key: judge(trial) for key, trial in trials.items()}
+    best = min(errors, key=lambda key: errors[key])
+    wrong = {errors[best]: trials[best]}
+    for noise in NOISES:
+        if noise != float(trials[best].noise):
+            trial = trials[best]._replace(noise=first.new_tensor(noise))
+            wrong[judge(trial)] = trial
+    least = min(wrong)
+    return best, wrong[least], least
 
 
 def _apart(
@@ -288,9 +360,21 @@ def _apart(
     return (learned, others) if known and others else (list(samples), list(samples))
 
 
+def _first(samples: Sequence[Sample], cells: int, least: int) -> list[Sample]:
+    """Samples of so many cells together, or so many of them if that is more."""
+    found = first_cells(samples, cells)
+    return found if len(found) >= least else list(samples[:least])
+
+
+def _known(context: Tensor, query: Tensor) -> Tensor:
+    """1 where the value is known."""
+    return (context + (query > 0)).clamp(max=1.0)
+
+
 def _in_turn(samples: Sequence[Sample], cells: int, work: float) -> list[Sample]:
-    """A part of a sample for each round."""
-    parts = [_affordable(first_cells([sample], cells), work)[0] for sample in samples]
+    """A part of a sample for each round, all of which is shown."""
+    shown = [(x, known, known) for x, known in ((x, _known(c, q)) for x, c, q in samples)]
+    parts = [_affordable(first_cells([sample], cells), work)[0] for sample in shown]
     return [parts[k % len(parts)] for k in range(ROUNDS)]
 
 
@@ -350,8 +434,7 @@ def _likelier(
 
     A draw given the data is a draw from the field, corrected by the kriged difference to the data.
     """
-    x, context, query = sample
-    known = (context + (query > 0)).clamp(max=1.0)
+    x, known, _ = sample
     h, w = x.shape[-2:]
     field = GaussianField(covariance, (h, w), x.shape[2], periodic)
     drawn = field.draw(len(x), generator).to(x)

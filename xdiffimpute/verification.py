@@ -6,7 +6,7 @@ the sampler is chosen on them, and the standard error is calibrated on them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import dask
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ._typing import BoolArray, FloatArray
+from ._typing import AnyArray, BoolArray, FloatArray
 from .calendar import Clock
 from .calibration import Calibration, distance_to_observed
 from .coordinates import Coordinates
@@ -58,6 +58,9 @@ class Verification:
         What gives the withheld cells their weights, as it does in training.
     most : int
         Windows, of those that hold withheld cells.
+    counted : callable, optional
+        From series and frames to whether their withheld cells count; default: all of them do. The
+        others are hidden all the same.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Verification:
         seed: int,
         propensity: Propensity | None = None,
         most: int = MAX_WINDOWS,
+        counted: Callable[[AnyArray, AnyArray], BoolArray] | None = None,
     ) -> None:
         self.partition, self.density, self.seed = partition, density, seed
         self.device = sizes.device
@@ -84,7 +88,10 @@ class Verification:
         t = sizes.window
         cells = packed.sizes["channel"] * t * int(np.prod(sizes.tile))
         most = int(np.clip(MAX_CELLS // cells, LEAST_WINDOWS, most))
-        places = _places(withheld, packed.sizes["time"], t, most, rng)
+        judging = (
+            withheld if counted is None else withheld.some(counted(withheld.series, withheld.time))
+        )
+        places = _places(judging, packed.sizes["time"], t, most, rng)
         lazy = [packed.isel(series=s, time=slice(a, a + t)) for s, a in places]
         inputs, targets, masks, features, distances, doubts = [], [], [], [], [], []
         self.offsets: list[tuple[int, int]] = []
@@ -93,7 +100,11 @@ class Verification:
             values = np.asarray(piece.values, dtype=np.float32)
             z = statistics.forward(values, regressors).transpose(1, 0, 2, 3)
             hidden = withheld.hidden(s, a, z.shape[1]) & np.isfinite(z)
-            for y, x in _tiles(hidden, sizes.tile, rng):
+            asked = hidden
+            if counted is not None:
+                frames = np.arange(a, a + z.shape[1])
+                asked = hidden & counted(np.full_like(frames, s), frames)[:, None, None]
+            for y, x in _tiles(asked, sizes.tile, rng):
                 rows, above = surroundings(y.start, sizes.tile[0], z.shape[2], MARGIN)
                 columns, left = surroundings(x.start, sizes.tile[1], z.shape[3], MARGIN)
                 shown = np.where(hidden, np.nan, z)[:, :, rows][..., columns]
@@ -103,8 +114,8 @@ class Verification:
                     distance[..., above : above + sizes.tile[0], left : left + sizes.tile[1]]
                 )
                 self.offsets.append((above, left))
-                targets.append(np.where(hidden, z, 0.0)[:, :, y][..., x])
-                masks.append(hidden[:, :, y][..., x])
+                targets.append(np.where(asked, z, 0.0)[:, :, y][..., x])
+                masks.append(asked[:, :, y][..., x])
                 doubts.append(np.square(doubt[:, None, y][..., x], dtype=np.float32))
                 inner = (np.arange(part.start, part.stop) for part in (y, x))
                 features.append(coordinates(slice(a, a + t), *inner))
@@ -163,6 +174,14 @@ class Verification:
             wrong = unit * (columns @ weights - target) ** 2
             squares[c] = np.bincount(window, wrong, minlength=self.windows)
         return squares, cells
+
+    def samples(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Windows in no order, each (x, context, query) of shape (1, C, T, H, W)."""
+        order = np.random.default_rng(self.seed).permutation(self.windows)
+        context = torch.isfinite(self.inputs)
+        x = torch.where(context, self.inputs, 0.0) + self._paste(self.targets)
+        query = self._paste(self.weights)
+        return [(x[[n]], context[[n]].to(x), query[[n]]) for n in order]
 
     def guessed(self, denoiser: Denoiser) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The first guesses at withheld cells, of the windows that :meth:`error` looks at.

@@ -208,6 +208,7 @@ def withhold(
     *,
     window: int,
     fraction: float = 0.1,
+    most: int = MAX_FRAMES,
     seed: int = 0,
 ) -> Withheld:
     """Choose observations to set aside.
@@ -228,7 +229,9 @@ def withhold(
     window : int
         Frames the imputer sees at once; the longest run.
     fraction : float
-        Share of the frames to draw, at most 128 frames, and fewer of a large grid.
+        Share of the frames to draw, of a large grid fewer.
+    most : int
+        Frames to draw at most.
     seed : int
 
     Returns
@@ -239,7 +242,7 @@ def withhold(
     n_series, n_time = sizes["series"], sizes["time"]
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x5EED]))
     cells = sizes["channel"] * sizes["y"] * sizes["x"]
-    most = int(np.clip(MAX_CELLS // cells, min(RUNS * window, MAX_FRAMES), MAX_FRAMES))
+    most = int(np.clip(MAX_CELLS // cells, min(RUNS * window, most), most))
     wanted = int(np.clip(round(fraction * n_series * n_time), min(RUNS, most), most))
     static = partition.pattern.static and n_time > 1
     run = n_time if static else int(min(window, max(1, wanted // RUNS), n_time))

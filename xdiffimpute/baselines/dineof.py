@@ -43,6 +43,7 @@ from ..exceptions import DataError, NotFittedError
 from ..fields import FieldSpec
 from ..transforms import Statistics
 from ..trials import Trial, make_trials
+from ..tuning import KINDS, in_doubt
 from .base import Baseline, Geometry
 
 __all__ = ["Dineof"]
@@ -130,17 +131,17 @@ class Dineof(Baseline):
             )  # fmt: skip
             return self._learned(spec, packed, clock, statistics, [(0.0, 0)] * len(labels))
         trials = make_trials(packed, 0, self.seed if seed is None else seed)
-        short = kind == "auto" and statistics.kind == "variable"
+        doubtful = in_doubt(kind, statistics)
         given = (float(self.settings["noise"]), int(self.settings["modes"]))
-        if not trials or (len(self.given) == len(self.knobs) and not short):
+        if not trials or (len(self.given) == len(self.knobs) and not doubtful):
             return self._learned(spec, packed, clock, statistics, [given] * len(labels))
         folds = _folds(packed, trials)
-        kinds = ("variable", "cell") if short else (kind,)
+        kinds = KINDS if doubtful else (kind,)
         errors = {k: self._cross_validate(packed, clock, k, folds) for k in kinds}
         spread = statistics.scale[:, 0, 0].astype(np.float64) ** 2  # one for all kinds
         least = {k: [min(e.values(), default=np.inf) for e in errors[k]] for k in kinds}
         best = min(kinds, key=lambda k: float(np.sum(least[k] / spread)))
-        if short:
+        if doubtful and best != statistics.kind:
             statistics = Statistics.fit(packed, clock, kind=best)
         chosen = [min(e, key=e.__getitem__, default=given) for e in errors[best]]
         for label, pair, error in zip(labels, chosen, errors[best], strict=True):
