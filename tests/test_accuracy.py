@@ -12,14 +12,20 @@ import pytest
 import xarray as xr
 
 from recipes.benchmarks.accuracy import verdict
-from recipes.benchmarks.accuracy.__main__ import main
+from recipes.benchmarks.accuracy.__main__ import MINUTES, main
 from recipes.benchmarks.accuracy.contestants import METHODS, run_method
 from recipes.benchmarks.accuracy.family import chosen, read_families
 from recipes.benchmarks.accuracy.gaps import hidden_cells
 from recipes.benchmarks.accuracy.gaussian import Gaussian
 from recipes.benchmarks.accuracy.measures import measure
-from recipes.benchmarks.accuracy.page import write_page
-from recipes.benchmarks.accuracy.results import path_of, read_result, read_results, write_result
+from recipes.benchmarks.accuracy.page import PAGE, render, shown, write_page
+from recipes.benchmarks.accuracy.results import (
+    RESULTS,
+    path_of,
+    read_result,
+    read_results,
+    write_result,
+)
 from recipes.benchmarks.accuracy.sources import Absent
 from recipes.benchmarks.accuracy.trial import make_trial
 from xdiffimpute.exceptions import ImputeError
@@ -246,7 +252,7 @@ def made(case, method: str, seed: int, error: float, **more) -> dict:
         "case": case.name,
         "method": method,
         "seed": seed,
-        "minutes": 10.0,
+        "minutes": MINUTES,
         "seconds": seconds,
         "threads": 2,
     }
@@ -265,13 +271,13 @@ def test_the_page_shows_results_and_dashes(families: Path, tmp_path: Path) -> No
             ("dineof", 0.5),
         ):
             record = made(case, method, seed, error + 0.001 * seed)
-            write_result(path_of(results, case.name, method, 10.0, seed), record)
+            write_result(path_of(results, case.name, method, MINUTES, seed), record)
     skipped = {k: v for k, v in made(case, "telea", 0, 1.0).items() if k != "fills"}
     write_result(
-        path_of(results, case.name, "telea", 10.0, 0), skipped | {"skipped": "needs a package"}
+        path_of(results, case.name, "telea", MINUTES, 0), skipped | {"skipped": "needs a package"}
     )
     far = made(case, "linear", 2, 3.0)  # a seed without our preset is not on the page
-    write_result(path_of(results, case.name, "linear", 10.0, 2), far)
+    write_result(path_of(results, case.name, "linear", MINUTES, 2), far)
     page = tmp_path / "accuracy.md"
     assert shell("page", "--page", str(page), families=families, results=results) == 0
     text = page.read_text()
@@ -287,7 +293,7 @@ def test_the_page_shows_results_and_dashes(families: Path, tmp_path: Path) -> No
     assert "| exact answer | 0.2 ± 0 | |" in text
     assert "- `telea`, half of the pixels: needs a package" in text
     write_result(
-        path_of(results, "tiny/block5", "linear", 10.0, 0),
+        path_of(results, "tiny/block5", "linear", MINUTES, 0),
         made(read_families(families)["tiny/block5"], "linear", 0, 0.3),
     )
     assert shell("page", "--page", str(page), families=families, results=results) == 0
@@ -296,6 +302,12 @@ def test_the_page_shows_results_and_dashes(families: Path, tmp_path: Path) -> No
     assert "0 of 0 fits" not in again and again.count("chosen by 2 of 2 fits") == 1
     assert "on 2 threads; what comes before it" in text and "takes 60 s more" in text
     assert "Cases with results: 1 of 2." in text and "Targets met: 6 of 6" in text
+
+
+def test_the_page_is_that_of_the_results() -> None:
+    cases = list(read_families().values())
+    text = render(cases, shown(cases, RESULTS, MINUTES), MINUTES)
+    assert text == PAGE.read_text(), "write it: python -m recipes.benchmarks.accuracy page"
 
 
 def test_the_page_without_any_result(tmp_path: Path) -> None:

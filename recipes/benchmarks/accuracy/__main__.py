@@ -18,7 +18,7 @@ from recipes.benchmarks.accuracy.page import PAGE, write_page
 from recipes.benchmarks.accuracy.results import RESULTS
 from recipes.benchmarks.accuracy.run import run_suite
 
-MINUTES = 10.0
+MINUTES = 1.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="recipes.benchmarks.accuracy", description=__doc__)
     commands = parser.add_subparsers(required=True)
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--minutes", type=float, default=MINUTES, help="training of each network")
+    shared.add_argument(
+        "--minutes", type=float, default=MINUTES, help="of training of each network (%(default)g)"
+    )
     shared.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     shared.add_argument("--families", type=Path, default=FAMILIES, help="folder of the cases")
     run = commands.add_parser("run", parents=[shared], help="run cases")

@@ -21,7 +21,7 @@ MOST = 3.0
 GAP = 0.9
 
 
-def draw(cases: Sequence[Case], results: Mapping[str, Results], path: Path) -> bool:
+def draw(cases: Sequence[Case], results: Mapping[str, Results], path: Path) -> None:
     """Draw a row for each case that has a baseline's result.
 
     Parameters
@@ -30,15 +30,8 @@ def draw(cases: Sequence[Case], results: Mapping[str, Results], path: Path) -> b
     results : mapping of str to Results
     path : Path
         Of the PNG.
-
-    Returns
-    -------
-    bool
-        False where there is nothing to draw.
     """
     shown = [case for case in cases if best_baseline(results[case.name]) is not None]
-    if not shown:
-        return False
     places, heads, at = {}, [], 0.0
     for _, group in groupby(shown, key=lambda case: case.name.partition("/")[0]):
         members = list(group)
@@ -59,7 +52,6 @@ def draw(cases: Sequence[Case], results: Mapping[str, Results], path: Path) -> b
         )  # fmt: skip
     _dress(ax, shown, places, at, paper=any(PAPER in results[case.name] for case in shown))
     figure.savefig(path, dpi=150, facecolor="white")
-    return True
 
 
 def _row(ax, y: float, results: Results) -> None:
