@@ -225,6 +225,41 @@ def test_a_run_goes_on_where_it_was_stopped(
     assert read_result(files[0], case)["definition"]["hide"]["ratio"] == 0.6
 
 
+def test_what_fails_is_not_kept_as_skipped(
+    families: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys, monkeypatch
+) -> None:
+    """A baseline without its package is run again later; a network that fails ends the run."""
+    import sys
+
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    path = families / "tiny.yaml"
+    path.write_text(TINY.replace("telea: it is", "temporal: it is"))
+    results = tmp_path / "results"
+    arguments = ["--cases", "tiny/half", "--seeds", "0", "--methods", "telea", "temporal", "linear"]
+    with caplog.at_level(logging.INFO, "xdiffimpute.accuracy"):
+        assert shell("run", *arguments, families=families, results=results) == 0
+    assert "tiny/half, telea, seed 0: not run: telea needs OpenCV" in caplog.text
+    assert sorted(f.name for f in results.iterdir()) == [
+        "tiny.half.linear.seed0.json", "tiny.half.temporal.seed0.json"
+    ]  # fmt: skip
+
+    path.write_text(path.read_text().replace("without:", "fit: {variables: [wind]}\nwithout:"))
+    arguments = ["--cases", "tiny/half", "--seeds", "0", "--methods", "standard", "linear"]
+    with caplog.at_level(logging.INFO, "xdiffimpute.accuracy"):
+        assert shell("run", *arguments, families=families, results=tmp_path / "none") == 2
+    assert "tiny/half, standard, seed 0: failed" in caplog.text
+    assert "wind" in capsys.readouterr().err and not (tmp_path / "none").exists()
+
+
+def test_a_method_that_is_left_out_no_more_is_run(families: Path, tmp_path: Path) -> None:
+    case = read_families(families)["tiny/half"]
+    path = path_of(tmp_path, case.name, "telea", MINUTES, 0)
+    write_result(path, made(case, "telea", 0, 1.0) | {"skipped": "it is left out to show how"})
+    assert read_result(path, case) is not None
+    family = case.family.model_copy(update={"without": {}})
+    assert read_result(path, case.model_copy(update={"family": family})) is None
+
+
 def test_our_own_results_hold_what_is_asked(tiny, tmp_path: Path) -> None:
     trial = make_trial(tiny, 0)
     found = run_method("standard", tiny, trial, 0, 0.01)
@@ -274,7 +309,8 @@ def test_the_page_shows_results_and_dashes(families: Path, tmp_path: Path) -> No
             write_result(path_of(results, case.name, method, MINUTES, seed), record)
     skipped = {k: v for k, v in made(case, "telea", 0, 1.0).items() if k != "fills"}
     write_result(
-        path_of(results, case.name, "telea", MINUTES, 0), skipped | {"skipped": "needs a package"}
+        path_of(results, case.name, "telea", MINUTES, 0),
+        skipped | {"skipped": "it is left out to show how"},
     )
     far = made(case, "linear", 2, 3.0)  # a seed without our preset is not on the page
     write_result(path_of(results, case.name, "linear", MINUTES, 2), far)
@@ -291,7 +327,7 @@ def test_the_page_shows_results_and_dashes(families: Path, tmp_path: Path) -> No
     assert rows["| Tiny Gaussian fields, 5 of 9 blocks"].count("–") == 8
     assert "| `standard`, `single_pass` | 0.2205 ± 0.0007 | 61 + 0.1 |" in text
     assert "| exact answer | 0.2 ± 0 | |" in text
-    assert "- `telea`, half of the pixels: needs a package" in text
+    assert "- `telea`, half of the pixels: it is left out to show how" in text
     write_result(
         path_of(results, "tiny/block5", "linear", MINUTES, 0),
         made(read_families(families)["tiny/block5"], "linear", 0, 0.3),
@@ -332,6 +368,22 @@ def test_targets_that_are_missed(tiny) -> None:
         "spread": True, "covered": True,
     }  # fmt: skip
     assert replace(figures["paper"], target=None).met is None
+
+
+def test_a_cell_left_empty_misses_every_target(tiny) -> None:
+    """With one seed of three; where others left one empty, there is nothing to compare with."""
+    errors = {"standard": 0.2, "paper": 0.4, "linear": 0.3}
+    results = {m: {s: made(tiny, m, s, e) for s in range(3)} for m, e in errors.items()}
+    fills = results["standard"][1]["fills"]["single_pass"]
+    fills |= dict.fromkeys(("error", "crps", "spread_ratio", "coverage50", "coverage90"))
+    figures = verdict.figures_of(tiny, results)
+    asked = {name: f for name, f in figures.items() if f.target is not None}
+    assert set(asked) == {"exact", "baseline", "paper", "chosen", "spread", "covered"}
+    assert all(f.met is False and f.empty for f in asked.values())
+    text = render([tiny], {tiny.name: results}, MINUTES)
+    assert "cells left empty (< 1) ✗ `linear`" in text and "nan" not in text
+    results["paper"][0]["fills"]["single_pass"]["error"] = None
+    assert len(verdict.ratios(results, "standard", "paper")) == 2
 
 
 def test_mistakes_are_told(families: Path, tmp_path: Path, capsys) -> None:

@@ -59,7 +59,7 @@ def _row(ax, y: float, results: Results) -> None:
     best = best_baseline(results)
     for method in results:
         values = ratios(results, method, best)
-        if not values:
+        if not values or not np.isfinite(values).all():
             continue
         mean = float(np.mean(values))
         if method not in (OURS, PAPER):

@@ -123,8 +123,10 @@ def _targets(cases: Sequence[Case], results: Mapping[str, Results]) -> str:
 
 def _cell(figure: Figure) -> str:
     """As ``"0.91 ± 0.02 (< 1) ✓"``."""
-    text = DASH if not figure.values else f"{figure.mean:.3g}"
-    if figure.spread is not None:
+    text = f"{figure.mean:.3g}" if figure.values else DASH
+    if figure.empty:
+        text = "cells left empty"
+    elif figure.spread is not None:
         text += f" ± {figure.spread:.1g}"
     return f"{text}{_asked(figure)}{SIGNS[figure.met]}"
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import xdiffimpute as xdi
-from recipes.benchmarks.accuracy.contestants import run_method
+from recipes.benchmarks.accuracy.contestants import NotRun, run_method
 from recipes.benchmarks.accuracy.family import Case
 from recipes.benchmarks.accuracy.results import path_of, read_result, write_result
 from recipes.benchmarks.accuracy.sources import Absent
@@ -53,6 +53,11 @@ def run_suite(
     -------
     list of Path
         The files that were written.
+
+    Raises
+    ------
+    ImputeError
+        If a network fails. A baseline that does is told of in the log, and has no file.
     """
     written: list[Path] = []
     for seed in seeds:
@@ -69,7 +74,14 @@ def run_suite(
                 log.warning("%s is skipped: %s", case.name, error)
                 continue
             for method, path in left.items():
-                _one(case, method, trial, seed, minutes, path)
+                try:
+                    _one(case, method, trial, seed, minutes, path)
+                except NotRun as error:
+                    log.warning("%s, %s, seed %d: not run: %s", case.name, method, seed, error)
+                    continue
+                except xdi.ImputeError:
+                    log.error("%s, %s, seed %d: failed", case.name, method, seed)
+                    raise
                 written.append(path)
     return written
 

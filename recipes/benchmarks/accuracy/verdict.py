@@ -38,7 +38,7 @@ class Figure:
     Parameters
     ----------
     values : tuple of float
-        One a seed.
+        One a seed; NaN where ours left a cell empty.
     target : (float, float), optional
         From and to; None where nothing is asked.
     open_end : bool
@@ -51,8 +51,13 @@ class Figure:
 
     @property
     def mean(self) -> float:
-        """Over the seeds; NaN without any."""
+        """Over the seeds; NaN without any, or with an empty cell."""
         return float(np.mean(self.values)) if self.values else float("nan")
+
+    @property
+    def empty(self) -> bool:
+        """Whether ours left a cell empty with one of the seeds."""
+        return bool(np.isnan(self.values).any())
 
     @property
     def spread(self) -> float | None:
@@ -61,7 +66,10 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the mean is within the target; None where there is no figure or no target."""
+        """Whether the mean is within the target, never with a cell that was left empty.
+
+        None where there is no figure or no target.
+        """
         if self.target is None or not self.values:
             return None
         low, high = self.target
@@ -86,7 +94,8 @@ def figures_of(case: Case, results: Results) -> dict[str, Figure]:
         )
     for name, most in case.gaps.targets.rmse.items():
         out["rmse"] = Figure(
-            _each(ours, lambda r, name=name: fill_of(r)["variables"][name]["rmse"]), (0.0, most)
+            _each(ours, lambda r, name=name: _own(fill_of(r)["variables"][name]["rmse"])),
+            (0.0, most),
         )
     best = best_baseline(results)
     beside = () if best is None else ratios(results, OURS, best)
@@ -96,10 +105,10 @@ def figures_of(case: Case, results: Results) -> dict[str, Figure]:
     out["chosen"] = Figure(_each(ours, _over_many), CHOSEN)
     asked = case.calibrated
     out["spread"] = Figure(
-        _each(ours, lambda r: fill_of(r)["spread_ratio"]), SPREAD if asked else None
+        _each(ours, lambda r: _own(fill_of(r)["spread_ratio"])), SPREAD if asked else None
     )
     out["covered"] = Figure(
-        _each(ours, lambda r: fill_of(r)["coverage90"]), COVERED if asked else None
+        _each(ours, lambda r: _own(fill_of(r)["coverage90"])), COVERED if asked else None
     )
     return out
 
@@ -122,7 +131,10 @@ def best_baseline(results: Results) -> str | None:
 
 
 def ratios(results: Results, method: str, reference: str) -> tuple[float, ...]:
-    """Error of a method over that of another, for each seed that both have."""
+    """Error of a method over that of another, for each seed that both have.
+
+    NaN where the method left a cell empty; where the other did, there is nothing to compare with.
+    """
     one, other = _done(results, method), _done(results, reference)
     both = sorted(set(one) & set(other))
     pairs = [(fill_of(one[s])["error"], fill_of(other[s])["error"]) for s in both]
@@ -145,4 +157,10 @@ def _known(values: Iterable[float | None]) -> tuple[float, ...]:
 
 
 def _ratio(a: float | None, b: float | None, power: int = 1) -> float | None:
-    return None if a is None or not b else float((a / b) ** power)
+    """Of an own figure to another; NaN without the one, None without the other."""
+    return None if not b else float((_own(a) / b) ** power)
+
+
+def _own(value: float | None) -> float:
+    """A figure of ours; NaN where a cell was left empty."""
+    return float("nan") if value is None else float(value)
