@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from recipes.benchmarks.accuracy import verdict
+from recipes.benchmarks.accuracy import provenance, verdict
 from recipes.benchmarks.accuracy.__main__ import MINUTES, main
 from recipes.benchmarks.accuracy.contestants import METHODS, run_method
 from recipes.benchmarks.accuracy.family import chosen, read_families
@@ -249,6 +250,47 @@ def test_what_fails_is_not_kept_as_skipped(
         assert shell("run", *arguments, families=families, results=tmp_path / "none") == 2
     assert "tiny/half, standard, seed 0: failed" in caplog.text
     assert "wind" in capsys.readouterr().err and not (tmp_path / "none").exists()
+
+
+def test_results_say_what_they_were_made_with(families: Path, tmp_path: Path, monkeypatch) -> None:
+    """Results without a commit, as they were written before, are read all the same."""
+    checkout = tmp_path / "checkout"
+    (checkout / "xdiffimpute").mkdir(parents=True)
+    (checkout / "xdiffimpute" / "one.py").write_text("")
+    git = ["git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a@b.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(provenance, "ROOT", checkout)
+    code = provenance._code(checkout)
+    assert len(code["commit"]) == 40 and code["dirty"] is False
+    (checkout / "recipes/benchmarks/accuracy/results").mkdir(parents=True)
+    (checkout / "recipes/benchmarks/accuracy/results/a.json").write_text("{}")
+    assert provenance._code(checkout)["dirty"] is False
+    (checkout / "xdiffimpute" / "two.py").write_text("")
+    assert provenance._code(checkout)["dirty"] is True
+    assert provenance._code(tmp_path)["commit"] is None  # a package from elsewhere
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    assert provenance._code(tmp_path) == {"commit": None, "dirty": None}
+    monkeypatch.undo()
+
+    arguments = ["--cases", "tiny/half", "--seeds", "0", "--methods", "linear"]
+    assert shell("run", *arguments, families=families, results=tmp_path / "results") == 0
+    case = read_families(families)["tiny/half"]
+    found = read_results(tmp_path / "results", case, ["linear"], MINUTES)["linear"][0]
+    assert found["cpu"] and set(found["code"]) == {"commit", "dirty"}
+    assert set(found["versions"]) == {"xdiffimpute", "python", "torch", "numpy"}
+
+    code = {"commit": "0123456789abcdef", "dirty": True}
+    rows = {
+        "standard": {s: made(case, "standard", s, 0.2, code=code, cpu="Z80") for s in (0, 1)},
+        "linear": {0: made(case, "linear", 0, 0.3)},
+    }
+    text = render([case], {case.name: rows}, MINUTES)
+    said = "Commits of the figures: ours, 0123456 and changes; baselines, unknown."
+    assert f"{said} Processor: Z80." in text
+    rows["standard"][2] = made(case, "standard", 2, 0.2)
+    text = render([case], {case.name: rows}, MINUTES)
+    assert "ours, 0123456 and changes (2 results), unknown (1); baselines" in text
 
 
 def test_a_method_that_is_left_out_no_more_is_run(families: Path, tmp_path: Path) -> None:

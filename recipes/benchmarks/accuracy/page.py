@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from recipes.benchmarks.accuracy.contestants import METHODS, OURS
+from recipes.benchmarks.accuracy.contestants import LEARNED, METHODS, OURS, PAPER
 from recipes.benchmarks.accuracy.drawing import draw
 from recipes.benchmarks.accuracy.family import Case
+from recipes.benchmarks.accuracy.provenance import commits_of
 from recipes.benchmarks.accuracy.results import read_results
 from recipes.benchmarks.accuracy.sections import section
 from recipes.benchmarks.accuracy.verdict import (
@@ -69,12 +70,26 @@ def render(cases: Sequence[Case], results: Mapping[str, Results], minutes: float
     parts = [(HERE / "head.md").read_text().rstrip(), _state(cases, results, minutes)]
     if _drawable(results):
         parts.append(f"![Errors of all methods over the best baseline's](figures/{PICTURE})")
-    parts += ["## Targets", _targets(cases, results)]
+    parts += ["## Targets", _targets(cases, results), *_made_with(list(results.values()))]
     for _, group in groupby(cases, key=lambda case: case.name.partition("/")[0]):
         found = [case for case in group if results[case.name]]
         if found:
             parts.append(section(found, results))
     return "\n\n".join(parts) + "\n"
+
+
+def _made_with(results: Iterable[Results]) -> list[str]:
+    """Commits and processors of the figures."""
+    groups = {"ours": [OURS], "the paper's preset": [PAPER]}
+    groups["baselines"] = [m for m in METHODS if m not in LEARNED]
+    found = {
+        label: [r for rs in results for m in methods for r in rs.get(m, {}).values()]
+        for label, methods in groups.items()
+    }
+    commits = [f"{label}, {commits_of(rows)}" for label, rows in found.items() if rows]
+    cpus = sorted({r["cpu"] for rows in found.values() for r in rows if "cpu" in r})
+    text = f"Commits of the figures: {'; '.join(commits)}."
+    return [text + (f" Processor: {'; '.join(cpus)}." if cpus else "")] if commits else []
 
 
 def _drawable(results: Mapping[str, Results]) -> bool:
