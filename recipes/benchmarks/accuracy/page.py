@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from recipes.benchmarks.accuracy.contestants import LEARNED, METHODS, OURS, PAPER
+from recipes.benchmarks.accuracy.contestants import METHODS, OURS, PAPER
 from recipes.benchmarks.accuracy.drawing import draw
 from recipes.benchmarks.accuracy.family import Case
-from recipes.benchmarks.accuracy.provenance import commits_of
+from recipes.benchmarks.accuracy.printing import DASH, mean_of
 from recipes.benchmarks.accuracy.results import read_results
 from recipes.benchmarks.accuracy.sections import section
+from recipes.benchmarks.accuracy.summary import made_with, summary
 from recipes.benchmarks.accuracy.verdict import (
     COLUMNS,
     Figure,
     Results,
     best_baseline,
+    done,
     figures_of,
+    fill_of,
 )
 
 __all__ = ["PAGE", "render", "shown", "write_page"]
@@ -27,7 +31,6 @@ __all__ = ["PAGE", "render", "shown", "write_page"]
 HERE = Path(__file__).parent
 PAGE = HERE.parents[2] / "docs" / "accuracy.md"
 PICTURE = "accuracy.png"
-DASH = "–"
 SIGNS = {True: " ✓", False: " ✗", None: ""}
 
 
@@ -67,29 +70,16 @@ def shown(cases: Sequence[Case], folder: Path, minutes: float) -> dict[str, Resu
 
 def render(cases: Sequence[Case], results: Mapping[str, Results], minutes: float) -> str:
     """The text of the page; its head stands in ``head.md``."""
-    parts = [(HERE / "head.md").read_text().rstrip(), _state(cases, results, minutes)]
+    parts = [(HERE / "head.md").read_text().rstrip(), *summary(cases, results, minutes)]
     if _drawable(results):
         parts.append(f"![Errors of all methods over the best baseline's](figures/{PICTURE})")
-    parts += ["## Targets", _targets(cases, results), *_made_with(list(results.values()))]
+    parts += ["## Targets", _targets(cases, results), *made_with(list(results.values()))]
+    parts += ["## What the figures rest on", _basis(cases, results)]
     for _, group in groupby(cases, key=lambda case: case.name.partition("/")[0]):
         found = [case for case in group if results[case.name]]
         if found:
             parts.append(section(found, results))
     return "\n\n".join(parts) + "\n"
-
-
-def _made_with(results: Iterable[Results]) -> list[str]:
-    """Commits and processors of the figures."""
-    groups = {"ours": [OURS], "the paper's preset": [PAPER]}
-    groups["baselines"] = [m for m in METHODS if m not in LEARNED]
-    found = {
-        label: [r for rs in results for m in methods for r in rs.get(m, {}).values()]
-        for label, methods in groups.items()
-    }
-    commits = [f"{label}, {commits_of(rows)}" for label, rows in found.items() if rows]
-    cpus = sorted({r["cpu"] for rows in found.values() for r in rows if "cpu" in r})
-    text = f"Commits of the figures: {'; '.join(commits)}."
-    return [text + (f" Processor: {'; '.join(cpus)}." if cpus else "")] if commits else []
 
 
 def _drawable(results: Mapping[str, Results]) -> bool:
@@ -105,44 +95,29 @@ def _of_our_seeds(results: Results) -> Results:
     return {method: rows for method, rows in found.items() if rows}
 
 
-def _state(cases: Sequence[Case], results: Mapping[str, Results], minutes: float) -> str:
-    done = [name for name, found in results.items() if OURS in found]
-    figures = [f for c in cases for f in figures_of(c, results[c.name]).values()]
-    met = [f.met for f in figures if f.met is not None]
-    text = f"Training: {minutes:g} minute{'s' * (minutes != 1)} for each network"
-    ours = [r for found in results.values() for r in found.get(OURS, {}).values() if "seconds" in r]
-    if ours:
-        threads = sorted({r["threads"] for r in ours})
-        before = np.median([r["seconds"]["fit"] - r["seconds"]["training"] for r in ours])
-        text += f", on {' or '.join(map(str, threads))} thread{'s' * (threads != [1])}; what comes "
-        text += f"before it (climatology, partition, first guesses) takes {before:.0f} s more"
-    text += ". "
-    text += f"Cases with results: {len(done)} of {len(cases)}."
-    return text + (f" Targets met: {sum(met)} of {len(met)} that have a figure." if met else "")
-
-
 def _targets(cases: Sequence[Case], results: Mapping[str, Results]) -> str:
     lines = ["| case | seeds | " + " | ".join(COLUMNS.values()) + " |"]
     lines += ["|---|---|" + "---|" * len(COLUMNS)]
     for case in cases:
         found = results[case.name]
         figures = figures_of(case, found)
-        best = best_baseline(found)
+        best, seeds = best_baseline(found), len(found.get(OURS, {}))
         cells = []
         for name in COLUMNS:
-            text = _cell(figures[name]) if name in figures else ""
+            text = _cell(figures[name], seeds) if name in figures else ""
             cells.append(f"{text} `{best}`" if name == "baseline" and best else text)
-        lines.append(f"| {case.title} | {len(found.get(OURS, {})) or DASH} | {' | '.join(cells)} |")
+        lines.append(f"| {case.title} | {seeds or DASH} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(figure: Figure) -> str:
-    """As ``"0.91 ± 0.02 (< 1) ✓"``."""
-    text = f"{figure.mean:.3g}" if figure.values else DASH
+def _cell(figure: Figure, seeds: int) -> str:
+    """As ``"0.910 ± 0.02 (< 1) ✓"``, with the number of seeds where it is less than usual."""
+    text = mean_of(figure.values, bounds=figure.target or ())
     if figure.empty:
         text = "cells left empty"
-    elif figure.spread is not None:
-        text += f" ± {figure.spread:.1g}"
+    count = len(figure.values)
+    if 0 < count < seeds:
+        text += f", {count} seed{'s' * (count != 1)}"
     return f"{text}{_asked(figure)}{SIGNS[figure.met]}"
 
 
@@ -153,3 +128,39 @@ def _asked(figure: Figure) -> str:
     if low > 0:
         return f" ({low:g} to {high:g})"
     return f" ({'<' if figure.open_end else '≤'} {high:g})"
+
+
+def _basis(cases: Sequence[Case], results: Mapping[str, Results]) -> str:
+    """How much each figure rests on, and the cost of the networks."""
+    heads = [
+        "case", "seeds of ours", "of the paper's preset", "of the best baseline", "hidden values",
+        "frames", "fit, s", "of these training", "steps", "the paper's preset: fit, s", "steps",
+    ]  # fmt: skip
+    lines = [f"| {' | '.join(heads)} |", "|---|" + "---|" * (len(heads) - 1)]
+    for case in cases:
+        found = results[case.name]
+        ours, paper, best = (done(found, m) for m in (OURS, PAPER, best_baseline(found) or ""))
+        cells = [len(rows) or DASH for rows in (ours, paper, best)]
+        cells += [_hidden(ours or paper or best), case.frames]
+        cells += [_seconds(ours, "fit"), _seconds(ours, "training"), _steps(ours)]
+        cells += [_seconds(paper, "fit"), _steps(paper)]
+        lines.append(f"| {case.title} | {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def _hidden(rows: Mapping[int, dict[str, Any]]) -> str:
+    """Mean number of values that are judged, of all variables."""
+    counts = [sum(v["cells"] for v in fill_of(r)["variables"].values()) for r in rows.values()]
+    return f"{np.mean(counts):,.0f}" if counts else DASH
+
+
+def _seconds(rows: Mapping[int, dict[str, Any]], part: str) -> str:
+    return _rounded([record["seconds"][part] for record in rows.values()])
+
+
+def _steps(rows: Mapping[int, dict[str, Any]]) -> str:
+    return _rounded([r["steps"] for r in rows.values() if "steps" in r])
+
+
+def _rounded(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.0f}" if values else DASH

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from recipes.benchmarks.accuracy.contestants import METHODS, OURS, PAPER
 from recipes.benchmarks.accuracy.family import Case
+from recipes.benchmarks.accuracy.printing import DASH, mean_of
 from recipes.benchmarks.accuracy.verdict import Results, fill_of
 
 __all__ = ["section"]
-
-DASH = "–"
 
 
 def section(cases: Sequence[Case], results: Mapping[str, Results]) -> str:
@@ -44,7 +42,7 @@ def _errors(cases: Sequence[Case], results: Mapping[str, Results]) -> str:
             values = [
                 fill_of(r, sampler)["variables"][name]["rmse"] for r in records if "fills" in r
             ]
-            cells.append(_spread(values, 4))
+            cells.append(mean_of(values, 4))
         label = f"`{method}`" if sampler is None else f"`{method}`, `{sampler}`"
         lines.append(
             f"| {label} | {' | '.join(cells)} | {_seconds(cases, results, method, sampler)} |"
@@ -79,7 +77,7 @@ def _variables(results: Results) -> list[tuple[str, str | None]]:
 
 def _exact(results: Results, variable: str) -> str:
     found = {s: r["exact"] for rs in results.values() for s, r in rs.items() if r.get("exact")}
-    return _spread([row["variables"][variable]["rmse"] for row in found.values()], 4)
+    return mean_of([row["variables"][variable]["rmse"] for row in found.values()], 4)
 
 
 def _seconds(
@@ -99,24 +97,16 @@ def _uncertainty(cases: Sequence[Case], results: Mapping[str, Results]) -> str:
     lines += ["|---|---|---|---|---|---|---|"]
     for case in cases:
         records = [r for r in results[case.name].get(OURS, {}).values() if "fills" in r]
-        exact = _spread([r["exact"]["crps"] for r in records if r.get("exact")], 3)
+        exact = mean_of([r["exact"]["crps"] for r in records if r.get("exact")], 3)
         for sampler in ("single_pass", "ensemble"):
             fills = [fill_of(r, sampler) for r in records]
             keys = ("crps", "spread_ratio", "coverage50", "coverage90")
-            crps, *others = (_spread([f[key] for f in fills], 3) for key in keys)
+            crps, *others = (mean_of([f[key] for f in fills], 3) for key in keys)
             chosen = sum(r["chosen"] == sampler for r in records)
             label = f"`{sampler}`, chosen by {chosen} of {len(records)} fits"
             cells = [case.gaps.title, label, crps, exact, *others]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _spread(values: Sequence[Any], digits: int) -> str:
-    """Mean and standard deviation over seeds; a dash where one of them has no answer."""
-    if not values or None in values:
-        return DASH
-    spread = f" ± {np.std(values, ddof=1):.1g}" if len(values) > 1 else ""
-    return f"{np.mean(values):.{digits}g}{spread}"
 
 
 def _skipped(cases: Sequence[Case], results: Mapping[str, Results]) -> list[str]:

@@ -12,7 +12,16 @@ import numpy as np
 from recipes.benchmarks.accuracy.contestants import LEARNED, OURS, PAPER
 from recipes.benchmarks.accuracy.family import Case
 
-__all__ = ["COLUMNS", "Figure", "Results", "best_baseline", "figures_of", "fill_of", "ratios"]
+__all__ = [
+    "COLUMNS",
+    "Figure",
+    "Results",
+    "best_baseline",
+    "done",
+    "figures_of",
+    "fill_of",
+    "ratios",
+]
 
 Results: TypeAlias = Mapping[str, Mapping[int, dict[str, Any]]]  # by method and seed
 
@@ -25,6 +34,7 @@ COLUMNS = {
     "single": "one pass / ensemble",
     "chosen": "chosen / ensemble",
     "spread": "spread / error",
+    "half": "in 50% interval",
     "covered": "in 90% interval",
 }
 BASELINE, PRESET, CHOSEN = (0.0, 1.0), (0.0, 0.7), (0.0, 1.0)
@@ -84,7 +94,7 @@ def fill_of(record: dict[str, Any], sampler: str | None = None) -> dict[str, Any
 
 def figures_of(case: Case, results: Results) -> dict[str, Figure]:
     """The figures of our preset by the names of :data:`COLUMNS`, those that apply."""
-    ours = _done(results, OURS)
+    ours = done(results, OURS)
     out: dict[str, Figure] = {}
     if case.source == "gaussian":
         most = case.gaps.targets.exact
@@ -107,6 +117,7 @@ def figures_of(case: Case, results: Results) -> dict[str, Figure]:
     out["spread"] = Figure(
         _each(ours, lambda r: _own(fill_of(r)["spread_ratio"])), SPREAD if asked else None
     )
+    out["half"] = Figure(_each(ours, lambda r: _own(fill_of(r)["coverage50"])))
     out["covered"] = Figure(
         _each(ours, lambda r: _own(fill_of(r)["coverage90"])), COVERED if asked else None
     )
@@ -119,14 +130,19 @@ def _over_many(record: dict[str, Any], sampler: str | None = None) -> float | No
 
 
 def best_baseline(results: Results) -> str | None:
-    """The one of the lowest mean error over the seeds that our preset has; None without any."""
-    seeds = set(_done(results, OURS)) or {s for m in results for s in _done(results, m)}
-    means = {}
+    """The one of the lowest mean error over the seeds that our preset has; None without any.
+
+    Of those that have been run with most of these seeds.
+    """
+    seeds = set(done(results, OURS)) or {s for m in results for s in done(results, m)}
+    errors: dict[str, list[float]] = {}
     for method in results:
-        rows = _done(results, method)
-        errors = [fill_of(rows[s])["error"] for s in sorted(seeds & set(rows))]
-        if method not in LEARNED and errors and None not in errors:
-            means[method] = float(np.mean(errors))
+        rows = done(results, method)
+        found = [fill_of(rows[s])["error"] for s in sorted(seeds & set(rows))]
+        if method not in LEARNED and found and None not in found:
+            errors[method] = found
+    most = max(map(len, errors.values()), default=0)
+    means = {m: float(np.mean(found)) for m, found in errors.items() if len(found) == most}
     return min(means, key=lambda m: means[m], default=None)
 
 
@@ -135,13 +151,13 @@ def ratios(results: Results, method: str, reference: str) -> tuple[float, ...]:
 
     NaN where the method left a cell empty; where the other did, there is nothing to compare with.
     """
-    one, other = _done(results, method), _done(results, reference)
+    one, other = done(results, method), done(results, reference)
     both = sorted(set(one) & set(other))
     pairs = [(fill_of(one[s])["error"], fill_of(other[s])["error"]) for s in both]
     return _known(_ratio(a, b) for a, b in pairs)
 
 
-def _done(results: Results, method: str) -> dict[int, dict[str, Any]]:
+def done(results: Results, method: str) -> dict[int, dict[str, Any]]:
     """Results by seed of a method that was not skipped."""
     return {s: r for s, r in sorted(results.get(method, {}).items()) if "skipped" not in r}
 
