@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 import xarray as xr
 
 from recipes.benchmarks.accuracy import provenance, verdict
-from recipes.benchmarks.accuracy.__main__ import MINUTES, main
+from recipes.benchmarks.accuracy.__main__ import main
+from recipes.benchmarks.accuracy.commands import MINUTES
 from recipes.benchmarks.accuracy.contestants import METHODS, run_method
 from recipes.benchmarks.accuracy.family import chosen, read_families
 from recipes.benchmarks.accuracy.gaps import hidden_cells
@@ -231,8 +233,6 @@ def test_what_fails_is_not_kept_as_skipped(
     families: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys, monkeypatch
 ) -> None:
     """A baseline without its package is run again later; a network that fails ends the run."""
-    import sys
-
     monkeypatch.setitem(sys.modules, "cv2", None)
     path = families / "tiny.yaml"
     path.write_text(TINY.replace("telea: it is", "temporal: it is"))
@@ -474,6 +474,16 @@ def test_mistakes_are_told(families: Path, tmp_path: Path, capsys) -> None:
     ):
         with pytest.raises(ImputeError, match=said):
             hidden_cells(fields, hide, None, 0)
+
+
+@pytest.mark.parametrize("package", ["pydantic", "yaml"])
+def test_a_missing_package_is_named(package: str, monkeypatch, capsys) -> None:
+    for name in [n for n in sys.modules if n.startswith("recipes.benchmarks.accuracy.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["list"]) == 2
+    said = capsys.readouterr().err
+    assert f"needs the package '{package}'" in said and ".[recipes,baselines,plot]" in said
 
 
 def test_cases_without_their_data_are_skipped(

@@ -7,12 +7,11 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from recipes.benchmarks.accuracy.contestants import OURS, PAPER
 from recipes.benchmarks.accuracy.family import Case
 from recipes.benchmarks.accuracy.verdict import Results, best_baseline, fill_of, ratios
-from xdiffimpute.pictures.base import FAINT, INK
+from xdiffimpute.pictures.base import FAINT, INK, new_figure
 
 __all__ = ["draw"]
 
@@ -30,6 +29,11 @@ def draw(cases: Sequence[Case], results: Mapping[str, Results], path: Path) -> N
     results : mapping of str to Results
     path : Path
         Of the PNG.
+
+    Raises
+    ------
+    ImputeError
+        If matplotlib is missing.
     """
     shown = [case for case in cases if best_baseline(results[case.name]) is not None]
     places, heads, at = {}, [], 0.0
@@ -40,7 +44,8 @@ def draw(cases: Sequence[Case], results: Mapping[str, Results], path: Path) -> N
             at += 1.0
             places[case.name] = at
         at += 1.0 + GAP
-    figure = Figure(figsize=(9.0, 0.24 * at + 1.3), layout="constrained")
+    figure = new_figure(9.0, 0.24 * at + 1.3)
+    figure.set_layout_engine("constrained")
     ax = figure.subplots()
     for case in shown:
         _row(ax, places[case.name], results[case.name])
