@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -494,6 +496,20 @@ def test_cases_without_their_data_are_skipped(
         assert main([*arguments, "--results", str(tmp_path)]) == 0
     assert "alboran/clouds is skipped: it needs alboranSST_small.nc" in caplog.text
     assert not list(tmp_path.iterdir())
+
+
+def test_archive_files_are_those_of_the_page(shared_data) -> None:
+    text = (PAGE.parent / "reference" / "archives.md").read_text()
+    sums = {name: told for told, name in re.findall(r"^([0-9a-f]{64})  (\S+)$", text, re.M)}
+    assert set(sums) == {
+        value
+        for case in read_families().values()
+        for part in (case.family.data, case.gaps.hide)
+        for key, value in part.items()
+        if key == "file"
+    }
+    for name, told in sums.items():
+        assert hashlib.sha256(shared_data(name).read_bytes()).hexdigest() == told
 
 
 def test_every_baseline_takes_part() -> None:
