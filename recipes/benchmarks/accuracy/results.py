@@ -30,7 +30,7 @@ def path_of(folder: Path, case: str, method: str, minutes: float, seed: int) -> 
 def write_result(path: Path, record: dict[str, Any]) -> None:
     """Write a result; the file has its name only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps({"format": FORMAT} | record, indent=1) + "\n")
     os.replace(part, path)
 
