@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +15,23 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from recipes.benchmarks.accuracy import verdict
+from recipes.benchmarks.accuracy import provenance, verdict
 from recipes.benchmarks.accuracy.__main__ import main
+from recipes.benchmarks.accuracy.commands import MINUTES
 from recipes.benchmarks.accuracy.contestants import METHODS, run_method
 from recipes.benchmarks.accuracy.family import chosen, read_families
 from recipes.benchmarks.accuracy.gaps import hidden_cells
 from recipes.benchmarks.accuracy.gaussian import Gaussian
 from recipes.benchmarks.accuracy.measures import measure
-from recipes.benchmarks.accuracy.page import write_page
-from recipes.benchmarks.accuracy.results import path_of, read_result, read_results, write_result
+from recipes.benchmarks.accuracy.page import PAGE, render, shown, write_page
+from recipes.benchmarks.accuracy.printing import mean_of, number
+from recipes.benchmarks.accuracy.results import (
+    RESULTS,
+    path_of,
+    read_result,
+    read_results,
+    write_result,
+)
 from recipes.benchmarks.accuracy.sources import Absent
 from recipes.benchmarks.accuracy.trial import make_trial
 from xdiffimpute.exceptions import ImputeError
@@ -219,6 +231,80 @@ def test_a_run_goes_on_where_it_was_stopped(
     assert read_result(files[0], case)["definition"]["hide"]["ratio"] == 0.6
 
 
+def test_what_fails_is_not_kept_as_skipped(
+    families: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys, monkeypatch
+) -> None:
+    """A baseline without its package is run again later; a network that fails ends the run."""
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    path = families / "tiny.yaml"
+    path.write_text(TINY.replace("telea: it is", "temporal: it is"))
+    results = tmp_path / "results"
+    arguments = ["--cases", "tiny/half", "--seeds", "0", "--methods", "telea", "temporal", "linear"]
+    with caplog.at_level(logging.INFO, "xdiffimpute.accuracy"):
+        assert shell("run", *arguments, families=families, results=results) == 0
+    assert "tiny/half, telea, seed 0: not run: telea needs OpenCV" in caplog.text
+    assert sorted(f.name for f in results.iterdir()) == [
+        "tiny.half.linear.seed0.json", "tiny.half.temporal.seed0.json"
+    ]  # fmt: skip
+
+    path.write_text(path.read_text().replace("without:", "fit: {variables: [wind]}\nwithout:"))
+    arguments = ["--cases", "tiny/half", "--seeds", "0", "--methods", "standard", "linear"]
+    with caplog.at_level(logging.INFO, "xdiffimpute.accuracy"):
+        assert shell("run", *arguments, families=families, results=tmp_path / "none") == 2
+    assert "tiny/half, standard, seed 0: failed" in caplog.text
+    assert "wind" in capsys.readouterr().err and not (tmp_path / "none").exists()
+
+
+def test_results_say_what_they_were_made_with(families: Path, tmp_path: Path, monkeypatch) -> None:
+    """Results without a commit, as they were written before, are read all the same."""
+    checkout = tmp_path / "checkout"
+    (checkout / "xdiffimpute").mkdir(parents=True)
+    (checkout / "xdiffimpute" / "one.py").write_text("")
+    git = ["git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a@b.org"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(provenance, "ROOT", checkout)
+    code = provenance._code(checkout)
+    assert len(code["commit"]) == 40 and code["dirty"] is False
+    (checkout / "recipes/benchmarks/accuracy/results").mkdir(parents=True)
+    (checkout / "recipes/benchmarks/accuracy/results/a.json").write_text("{}")
+    assert provenance._code(checkout)["dirty"] is False
+    (checkout / "xdiffimpute" / "two.py").write_text("")
+    assert provenance._code(checkout)["dirty"] is True
+    assert provenance._code(tmp_path)["commit"] is None  # a package from elsewhere
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    assert provenance._code(tmp_path) == {"commit": None, "dirty": None}
+    monkeypatch.undo()
+
+    arguments = ["--cases", "tiny/half", "--seeds", "0", "--methods", "linear"]
+    assert shell("run", *arguments, families=families, results=tmp_path / "results") == 0
+    case = read_families(families)["tiny/half"]
+    found = read_results(tmp_path / "results", case, ["linear"], MINUTES)["linear"][0]
+    assert found["cpu"] and set(found["code"]) == {"commit", "dirty"}
+    assert set(found["versions"]) == {"xdiffimpute", "python", "torch", "numpy"}
+
+    code = {"commit": "0123456789abcdef", "dirty": True}
+    rows = {
+        "standard": {s: made(case, "standard", s, 0.2, code=code, cpu="Z80") for s in (0, 1)},
+        "linear": {0: made(case, "linear", 0, 0.3)},
+    }
+    text = render([case], {case.name: rows}, MINUTES)
+    said = "Commits of the figures: ours, 0123456 and changes; baselines, unknown."
+    assert f"{said} Processor: Z80." in text
+    rows["standard"][2] = made(case, "standard", 2, 0.2)
+    text = render([case], {case.name: rows}, MINUTES)
+    assert "ours, 0123456 and changes (2 results), unknown (1); baselines" in text
+
+
+def test_a_method_that_is_left_out_no_more_is_run(families: Path, tmp_path: Path) -> None:
+    case = read_families(families)["tiny/half"]
+    path = path_of(tmp_path, case.name, "telea", MINUTES, 0)
+    write_result(path, made(case, "telea", 0, 1.0) | {"skipped": "it is left out to show how"})
+    assert read_result(path, case) is not None
+    family = case.family.model_copy(update={"without": {}})
+    assert read_result(path, case.model_copy(update={"family": family})) is None
+
+
 def test_our_own_results_hold_what_is_asked(tiny, tmp_path: Path) -> None:
     trial = make_trial(tiny, 0)
     found = run_method("standard", tiny, trial, 0, 0.01)
@@ -246,9 +332,10 @@ def made(case, method: str, seed: int, error: float, **more) -> dict:
         "case": case.name,
         "method": method,
         "seed": seed,
-        "minutes": 10.0,
+        "minutes": MINUTES,
         "seconds": seconds,
         "threads": 2,
+        "steps": 40,
     }
     record |= {"definition": case.definition(), "fills": fills, "chosen": samplers[0]}
     return record | {"exact": fill(0.2)} | more
@@ -265,37 +352,48 @@ def test_the_page_shows_results_and_dashes(families: Path, tmp_path: Path) -> No
             ("dineof", 0.5),
         ):
             record = made(case, method, seed, error + 0.001 * seed)
-            write_result(path_of(results, case.name, method, 10.0, seed), record)
+            write_result(path_of(results, case.name, method, MINUTES, seed), record)
     skipped = {k: v for k, v in made(case, "telea", 0, 1.0).items() if k != "fills"}
     write_result(
-        path_of(results, case.name, "telea", 10.0, 0), skipped | {"skipped": "needs a package"}
+        path_of(results, case.name, "telea", MINUTES, 0),
+        skipped | {"skipped": "it is left out to show how"},
     )
     far = made(case, "linear", 2, 3.0)  # a seed without our preset is not on the page
-    write_result(path_of(results, case.name, "linear", 10.0, 2), far)
+    write_result(path_of(results, case.name, "linear", MINUTES, 2), far)
     page = tmp_path / "accuracy.md"
     assert shell("page", "--page", str(page), families=families, results=results) == 0
     text = page.read_text()
     assert (tmp_path / "figures" / "accuracy.png").stat().st_size > 5000
-    rows = {line.split(" | ")[0]: line for line in text.splitlines() if line.startswith("| ")}
+    targets = text.partition("## What the figures rest on")[0].splitlines()
+    rows = {line.split(" | ")[0]: line for line in targets if line.startswith("| ")}
     row = rows["| Tiny Gaussian fields, half of the pixels"]
     assert "1.22 ± 0.008 (≤ 1.5) ✓" in row
     assert "0.734 ± 0.0006 (< 1) ✓ `linear`" in row
+    assert "| 2 | 2 | 2 | 10 | 8 | 61 | 1 | 40 | 61 | 40 |" in text
     assert "0.551 ± 0.0008 (≤ 0.7) ✓" in row and "0.909 (≤ 1) ✓" in row.replace(" ± 0", "")
-    assert "1 ± 0 (0.9 to 1.1) ✓" in row and "0.9 ± 0 (0.87 to 0.93) ✓" in row
-    assert rows["| Tiny Gaussian fields, 5 of 9 blocks"].count("–") == 8
+    assert "1.00 ± 0 (0.9 to 1.1) ✓ | 0.500 ± 0 | 0.900 ± 0 (0.87 to 0.93) ✓" in row
+    assert rows["| Tiny Gaussian fields, 5 of 9 blocks"].count("–") == 9
     assert "| `standard`, `single_pass` | 0.2205 ± 0.0007 | 61 + 0.1 |" in text
-    assert "| exact answer | 0.2 ± 0 | |" in text
-    assert "- `telea`, half of the pixels: needs a package" in text
+    assert "| exact answer | 0.2000 ± 0 | |" in text
+    assert "- `telea`, half of the pixels: it is left out to show how" in text
     write_result(
-        path_of(results, "tiny/block5", "linear", 10.0, 0),
+        path_of(results, "tiny/block5", "linear", MINUTES, 0),
         made(read_families(families)["tiny/block5"], "linear", 0, 0.3),
     )
     assert shell("page", "--page", str(page), families=families, results=results) == 0
     again = page.read_text()
-    assert "| `linear` | 0.3005 ± 0.0007 | 0.3 |" in again
+    assert "| `linear` | 0.3005 ± 0.0007 | 0.3000 |" in again
     assert "0 of 0 fits" not in again and again.count("chosen by 2 of 2 fits") == 1
-    assert "on 2 threads; what comes before it" in text and "takes 60 s more" in text
+    assert "at most 1 minute for each network, on 2 threads; 2 of 2 of ours ended before." in text
+    assert "in a fit takes 60 s (median; largest 60 s); of the paper's preset 60 s (median" in text
     assert "Cases with results: 1 of 2." in text and "Targets met: 6 of 6" in text
+    assert "over the seeds: 1 of 1, with every seed: 1; at the median 0.73 times its error." in text
+
+
+def test_the_page_is_that_of_the_results() -> None:
+    cases = list(read_families().values())
+    text = render(cases, shown(cases, RESULTS, MINUTES), MINUTES)
+    assert text == PAGE.read_text(), "write it: python -m recipes.benchmarks.accuracy page"
 
 
 def test_the_page_without_any_result(tmp_path: Path) -> None:
@@ -304,6 +402,27 @@ def test_the_page_without_any_result(tmp_path: Path) -> None:
     assert "accuracy.png" not in text and not (tmp_path / "figures").exists()
     assert "Cases with results: 0 of" in text
     assert "| Sea surface temperature, AVHRR, under another day's clouds | – |" in text
+
+
+def test_numbers_show_on_which_side_of_a_target_they_are() -> None:
+    assert number(0.97) == "0.970" and number(0.9998) == "1.00"
+    assert number(0.9998, [0.0, 1.0]) == "0.9998" and number(1.00004, [1.0]) == "1.00004"
+    assert number(1.0, [1.0]) == "1.00" and number(0.8999, (0.9, 1.1)) == "0.8999"
+    assert number(1234.5) == "1234" and number(0.0) == "0" and number(123.0) == "123"
+    assert mean_of([0.9990, 1.0006], bounds=(0.0, 1.0)) == "0.9998 ± 0.001"
+    assert mean_of([100.0, 160.0]) == "130 ± 42" and mean_of([0.5]) == "0.500"
+    assert mean_of([]) == mean_of([1.0, None]) == "–"
+
+
+def test_seeds_that_are_fewer_are_told(tiny) -> None:
+    errors = {"standard": 0.2, "paper": 0.4, "linear": 0.3, "nearest": 0.25}
+    results = {m: {s: made(tiny, m, s, e) for s in range(3)} for m, e in errors.items()}
+    del results["paper"][0], results["paper"][2], results["nearest"][1]
+    assert verdict.best_baseline(results) == "linear"  # run with all seeds
+    results["linear"][2] = made(tiny, "linear", 2, 0.1)
+    text = render([tiny], {tiny.name: results}, MINUTES)
+    assert "| 0.500, 1 seed (≤ 0.7) ✓ |" in text and "| 3 | 1 | 3 |" in text
+    assert "in the mean over the seeds: 0 of 1, with every seed: 0;" in text
 
 
 def test_targets_that_are_missed(tiny) -> None:
@@ -317,9 +436,25 @@ def test_targets_that_are_missed(tiny) -> None:
     assert verdict.best_baseline(results) == "linear"
     assert {k: f.met for k, f in figures.items()} == {
         "exact": False, "baseline": False, "paper": False, "single": None, "chosen": True,
-        "spread": True, "covered": True,
+        "spread": True, "half": None, "covered": True,
     }  # fmt: skip
     assert replace(figures["paper"], target=None).met is None
+
+
+def test_a_cell_left_empty_misses_every_target(tiny) -> None:
+    """With one seed of three; where others left one empty, there is nothing to compare with."""
+    errors = {"standard": 0.2, "paper": 0.4, "linear": 0.3}
+    results = {m: {s: made(tiny, m, s, e) for s in range(3)} for m, e in errors.items()}
+    fills = results["standard"][1]["fills"]["single_pass"]
+    fills |= dict.fromkeys(("error", "crps", "spread_ratio", "coverage50", "coverage90"))
+    figures = verdict.figures_of(tiny, results)
+    asked = {name: f for name, f in figures.items() if f.target is not None}
+    assert set(asked) == {"exact", "baseline", "paper", "chosen", "spread", "covered"}
+    assert all(f.met is False and f.empty for f in asked.values())
+    text = render([tiny], {tiny.name: results}, MINUTES)
+    assert "cells left empty (< 1) ✗ `linear`" in text and "nan" not in text
+    results["paper"][0]["fills"]["single_pass"]["error"] = None
+    assert len(verdict.ratios(results, "standard", "paper")) == 2
 
 
 def test_mistakes_are_told(families: Path, tmp_path: Path, capsys) -> None:
@@ -343,6 +478,16 @@ def test_mistakes_are_told(families: Path, tmp_path: Path, capsys) -> None:
             hidden_cells(fields, hide, None, 0)
 
 
+@pytest.mark.parametrize("package", ["pydantic", "yaml"])
+def test_a_missing_package_is_named(package: str, monkeypatch, capsys) -> None:
+    for name in [n for n in sys.modules if n.startswith("recipes.benchmarks.accuracy.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert main(["list"]) == 2
+    said = capsys.readouterr().err
+    assert f"needs the package '{package}'" in said and ".[recipes,baselines,plot]" in said
+
+
 def test_cases_without_their_data_are_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -351,6 +496,20 @@ def test_cases_without_their_data_are_skipped(
         assert main([*arguments, "--results", str(tmp_path)]) == 0
     assert "alboran/clouds is skipped: it needs alboranSST_small.nc" in caplog.text
     assert not list(tmp_path.iterdir())
+
+
+def test_archive_files_are_those_of_the_page(shared_data) -> None:
+    text = (PAGE.parent / "reference" / "archives.md").read_text()
+    sums = {name: told for told, name in re.findall(r"^([0-9a-f]{64})  (\S+)$", text, re.M)}
+    assert set(sums) == {
+        value
+        for case in read_families().values()
+        for part in (case.family.data, case.gaps.hide)
+        for key, value in part.items()
+        if key == "file"
+    }
+    for name, told in sums.items():
+        assert hashlib.sha256(shared_data(name).read_bytes()).hexdigest() == told
 
 
 def test_every_baseline_takes_part() -> None:

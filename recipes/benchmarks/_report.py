@@ -17,8 +17,14 @@ import xdiffimpute as xdi
 from xdiffimpute.baselines import BASELINES
 
 
-def arguments(description: str, *, data: str | None = None, minutes: float | None = None):
-    """A parser with what every benchmark takes."""
+def arguments(
+    description: str,
+    *,
+    data: str | None = None,
+    minutes: float | None = None,
+    methods: bool = False,
+) -> argparse.ArgumentParser:
+    """A parser with what every benchmark takes, and what is asked for."""
     parser = argparse.ArgumentParser(description=description)
     if data is not None:
         parser.add_argument("--data", type=Path, required=True, help=data)
@@ -26,9 +32,10 @@ def arguments(description: str, *, data: str | None = None, minutes: float | Non
         parser.add_argument("--minutes", type=float, default=minutes, help="training time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write the results here")
-    parser.add_argument(
-        "--methods", nargs="*", default=BASELINES.names(), help="baselines to compare with"
-    )
+    if methods:
+        parser.add_argument(
+            "--methods", nargs="*", default=BASELINES.names(), help="baselines to compare with"
+        )
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     return parser
 

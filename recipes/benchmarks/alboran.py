@@ -15,7 +15,7 @@ from _report import arguments, compare, hide, save, table
 
 
 def main() -> None:
-    parser = arguments(__doc__, data="netCDF file with the SST", minutes=5.0)
+    parser = arguments(__doc__, data="netCDF file with the SST", minutes=5.0, methods=True)
     parser.add_argument("--hidden", type=Path, required=True, help="netCDF file with the mask")
     parser.add_argument("--tile", type=int)
     options = parser.parse_args()

@@ -59,7 +59,7 @@ def picture(path: Path, truth: xr.Dataset, gappy: xr.Dataset, filled: xr.Dataset
 
 
 def main() -> None:
-    parser = arguments(__doc__, data="netCDF file with the fields", minutes=10.0)
+    parser = arguments(__doc__, data="netCDF file with the fields", minutes=10.0, methods=True)
     parser.add_argument("--masks", type=Path, required=True, help="netCDF file with cloud masks")
     parser.add_argument("--product", default="sentinel3_lst", help="variable of the mask file")
     parser.add_argument("--tile", type=int, default=64)

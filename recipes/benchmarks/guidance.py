@@ -18,6 +18,7 @@ from xdiffimpute.metrics import METRICS
 from xdiffimpute.samplers import SAMPLERS
 
 NAMES = ["u", "v", "h"]
+SIDE, FRAMES = 32, 8
 
 
 def main() -> None:
@@ -28,12 +29,12 @@ def main() -> None:
     parser.add_argument("--strengths", type=float, nargs="*", default=[0.1, 1.0])
     options = parser.parse_args()
     truth = DATASETS.create(
-        "shallow_water", samples=options.samples + options.test, shape=(32, 32), frames=8,
-        seed=options.seed,
+        "shallow_water", samples=options.samples + options.test, shape=(SIDE, SIDE),
+        frames=FRAMES, seed=options.seed,
     ).open()  # fmt: skip
     rng = np.random.default_rng(options.seed)
     block = MASKS.create("block", grid=(3, 3), kept=5)
-    full = np.ones((1, 1, 32, 32), dtype=bool)
+    full = np.ones((1, 1, SIDE, SIDE), dtype=bool)
     seen = xr.DataArray(
         np.stack([block(full, rng)[0, 0] for _ in range(truth.sizes["sample"])]),
         dims=("sample", "y", "x"),
@@ -46,7 +47,7 @@ def main() -> None:
         )
     )  # fmt: skip
     whole = truth.isel(sample=slice(options.samples, None))
-    imputer = train.impute.fit(window=8, max_time=60 * options.minutes, seed=options.seed)
+    imputer = train.impute.fit(window=FRAMES, max_time=60 * options.minutes, seed=options.seed)
     results: dict[str, dict[str, float]] = {}
     for strength in (None, *options.strengths):
         sampler = SAMPLERS.create(

@@ -21,7 +21,7 @@ from xdiffimpute.datasets import DATASETS
 from xdiffimpute.masks import MASKS
 from xdiffimpute.metrics import METRICS
 
-MEMBERS = 19
+MEMBERS, SIDE = 19, 32
 PATTERNS = {
     "30% of the pixels": MASKS.create("pixel", ratio=0.3),
     "5 of 9 blocks": MASKS.create("block", grid=(3, 3), kept=5),
@@ -35,13 +35,13 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="a PNG of the rank histograms")
     options = parser.parse_args()
     truth = DATASETS.create(
-        "gaussian_field", samples=options.samples + options.test, shape=(32, 32), length=6.0,
+        "gaussian_field", samples=options.samples + options.test, shape=(SIDE, SIDE), length=6.0,
         seed=options.seed,
     ).open()  # fmt: skip
     results, ranks = {}, {}
     for label, pattern in PATTERNS.items():
         rng = np.random.default_rng(options.seed)
-        full = np.ones((1, 1, 32, 32), dtype=bool)
+        full = np.ones((1, 1, SIDE, SIDE), dtype=bool)
         seen = np.stack([pattern(full, rng)[0, 0] for _ in range(truth.sizes["sample"])])
         gappy = truth.where(xr.DataArray(seen, dims=("sample", "y", "x")))
         last = {"sample": slice(options.samples, None)}

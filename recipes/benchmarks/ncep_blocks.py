@@ -15,7 +15,7 @@ from xdiffimpute.masks import MASKS
 
 
 def main() -> None:
-    parser = arguments(__doc__, data="a netCDF file with one variable", minutes=5.0)
+    parser = arguments(__doc__, data="a netCDF file with one variable", minutes=5.0, methods=True)
     parser.add_argument("--window", type=int, default=5)
     options = parser.parse_args()
     truth = xr.open_dataset(options.data).load()

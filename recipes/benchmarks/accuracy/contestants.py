@@ -15,13 +15,17 @@ from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.exceptions import ImputeError
 from xdiffimpute.samplers import SAMPLERS
 
-__all__ = ["LEARNED", "MEMBERS", "METHODS", "OURS", "PAPER", "run_method"]
+__all__ = ["LEARNED", "MEMBERS", "METHODS", "OURS", "PAPER", "NotRun", "run_method"]
 
 OURS, PAPER = "standard", "paper"
 LEARNED = (OURS, PAPER)
 METHODS = (*LEARNED, *BASELINES)
 MEMBERS = 10
 JUDGED: dict[str, dict[str, Any]] = {"single_pass": {}, "ensemble": {"members": MEMBERS}}
+
+
+class NotRun(ImputeError):
+    """A baseline that could not be run: it has no result, and is tried again by the next run."""
 
 
 def run_method(name: str, case: Case, trial: Trial, seed: int, minutes: float) -> dict[str, Any]:
@@ -31,15 +35,23 @@ def run_method(name: str, case: Case, trial: Trial, seed: int, minutes: float) -
     -------
     dict
         ``fills``, measures by sampler (of a baseline, by its name), ``chosen``, which of them the
-        fit chose, and ``seconds``; or ``skipped``, the reason why there are none.
+        fit chose, and ``seconds``; or ``skipped``, the reason why the family leaves it out.
+
+    Raises
+    ------
+    NotRun
+        If a baseline cannot be run, for want of a package, say.
+    ImputeError
+        If a network cannot.
     """
     if name in case.family.without:
         return {"skipped": case.family.without[name]}
-    run = _network if name in LEARNED else _baseline
+    if name in LEARNED:
+        return _network(name, case, trial, seed, minutes)
     try:
-        return run(name, case, trial, seed, minutes)
+        return _baseline(name, case, trial, seed, minutes)
     except ImputeError as error:
-        return {"skipped": str(error)}
+        raise NotRun(str(error)) from error
 
 
 def _network(name: str, case: Case, trial: Trial, seed: int, minutes: float) -> dict[str, Any]:

@@ -7,12 +7,11 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from recipes.benchmarks.accuracy.contestants import OURS, PAPER
 from recipes.benchmarks.accuracy.family import Case
 from recipes.benchmarks.accuracy.verdict import Results, best_baseline, fill_of, ratios
-from xdiffimpute.pictures.base import FAINT, INK
+from xdiffimpute.pictures.base import FAINT, INK, new_figure
 
 __all__ = ["draw"]
 
@@ -21,7 +20,7 @@ MOST = 3.0
 GAP = 0.9
 
 
-def draw(cases: Sequence[Case], results: Mapping[str, Results], path: Path) -> bool:
+def draw(cases: Sequence[Case], results: Mapping[str, Results], path: Path) -> None:
     """Draw a row for each case that has a baseline's result.
 
     Parameters
@@ -31,14 +30,12 @@ def draw(cases: Sequence[Case], results: Mapping[str, Results], path: Path) -> b
     path : Path
         Of the PNG.
 
-    Returns
-    -------
-    bool
-        False where there is nothing to draw.
+    Raises
+    ------
+    ImputeError
+        If matplotlib is missing.
     """
     shown = [case for case in cases if best_baseline(results[case.name]) is not None]
-    if not shown:
-        return False
     places, heads, at = {}, [], 0.0
     for _, group in groupby(shown, key=lambda case: case.name.partition("/")[0]):
         members = list(group)
@@ -47,7 +44,8 @@ def draw(cases: Sequence[Case], results: Mapping[str, Results], path: Path) -> b
             at += 1.0
             places[case.name] = at
         at += 1.0 + GAP
-    figure = Figure(figsize=(9.0, 0.24 * at + 1.3), layout="constrained")
+    figure = new_figure(9.0, 0.24 * at + 1.3)
+    figure.set_layout_engine("constrained")
     ax = figure.subplots()
     for case in shown:
         _row(ax, places[case.name], results[case.name])
@@ -59,7 +57,6 @@ def draw(cases: Sequence[Case], results: Mapping[str, Results], path: Path) -> b
         )  # fmt: skip
     _dress(ax, shown, places, at, paper=any(PAPER in results[case.name] for case in shown))
     figure.savefig(path, dpi=150, facecolor="white")
-    return True
 
 
 def _row(ax, y: float, results: Results) -> None:
@@ -67,7 +64,7 @@ def _row(ax, y: float, results: Results) -> None:
     best = best_baseline(results)
     for method in results:
         values = ratios(results, method, best)
-        if not values:
+        if not values or not np.isfinite(values).all():
             continue
         mean = float(np.mean(values))
         if method not in (OURS, PAPER):

@@ -97,6 +97,12 @@ class Case(_Strict):
         """Whether the targets for the uncertainty are asked of it."""
         return self.source in CALIBRATED
 
+    @property
+    def frames(self) -> int:
+        """How many frames are judged; where there are samples, of all of them."""
+        samples = self.source != "archive"
+        return self.family.judged * (int(self.family.data.get("frames", 1)) if samples else 1)
+
     def definition(self) -> dict[str, Any]:
         """What decides the results, as JSON holds it; titles and targets do not."""
         family = self.family.model_dump(mode="json", include={"data", "judged", "fit"})

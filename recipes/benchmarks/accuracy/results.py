@@ -30,13 +30,15 @@ def path_of(folder: Path, case: str, method: str, minutes: float, seed: int) -> 
 def write_result(path: Path, record: dict[str, Any]) -> None:
     """Write a result; the file has its name only when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps({"format": FORMAT} | record, indent=1) + "\n")
     os.replace(part, path)
 
 
 def read_result(path: Path, case: Case) -> dict[str, Any] | None:
     """A result of the case as it is defined now; None if there is none.
+
+    A method that was left out has one only as long as the family says so.
 
     Raises
     ------
@@ -48,6 +50,7 @@ def read_result(path: Path, case: Case) -> dict[str, Any] | None:
     try:
         record = json.loads(path.read_text())
         current = record["format"] == FORMAT and record["definition"] == case.definition()
+        current &= record.get("skipped") == case.family.without.get(record["method"])
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ImputeError(
             f"{path}: not a result of this program ({error}); remove it, and run the case again: "

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-import torch
+from typing import Any
 
 import xdiffimpute as xdi
-from recipes.benchmarks.accuracy.contestants import run_method
+from recipes.benchmarks.accuracy.contestants import NotRun, run_method
 from recipes.benchmarks.accuracy.family import Case
+from recipes.benchmarks.accuracy.provenance import provenance
 from recipes.benchmarks.accuracy.results import path_of, read_result, write_result
 from recipes.benchmarks.accuracy.sources import Absent
 from recipes.benchmarks.accuracy.trial import Trial, make_trial
@@ -53,8 +51,14 @@ def run_suite(
     -------
     list of Path
         The files that were written.
+
+    Raises
+    ------
+    ImputeError
+        If a network fails. A baseline that does is told of in the log, and has no file.
     """
     written: list[Path] = []
+    made_with = provenance()  # of the code that is loaded: files may change during the run
     for seed in seeds:
         for case in cases:
             left = {m: path_of(folder, case.name, m, minutes, seed) for m in methods}
@@ -69,12 +73,22 @@ def run_suite(
                 log.warning("%s is skipped: %s", case.name, error)
                 continue
             for method, path in left.items():
-                _one(case, method, trial, seed, minutes, path)
+                try:
+                    _one(case, method, trial, seed, minutes, path, made_with)
+                except NotRun as error:
+                    log.warning("%s, %s, seed %d: not run: %s", case.name, method, seed, error)
+                    continue
+                except xdi.ImputeError:
+                    log.error("%s, %s, seed %d: failed", case.name, method, seed)
+                    raise
                 written.append(path)
     return written
 
 
-def _one(case: Case, method: str, trial: Trial, seed: int, minutes: float, path: Path) -> None:
+def _one(
+    case: Case, method: str, trial: Trial, seed: int, minutes: float, path: Path,
+    made_with: dict[str, Any],
+) -> None:  # fmt: skip
     start = time.perf_counter()
     result = run_method(method, case, trial, seed, minutes)
     said = result.get("skipped")
@@ -85,9 +99,5 @@ def _one(case: Case, method: str, trial: Trial, seed: int, minutes: float, path:
             result["exact"] = trial.exact
     log.info("%s, %s, seed %d: %s (%.0f s)", case.name, method, seed, said,
              time.perf_counter() - start)  # fmt: skip
-    versions = {
-        "xdiffimpute": xdi.__version__, "python": platform.python_version(),
-        "torch": str(torch.__version__), "numpy": np.__version__,
-    }  # fmt: skip
     record = {"case": case.name, "method": method, "seed": seed, "minutes": minutes}
-    write_result(path, record | {"definition": case.definition(), "versions": versions} | result)
+    write_result(path, record | {"definition": case.definition()} | made_with | result)

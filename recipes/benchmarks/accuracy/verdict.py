@@ -12,7 +12,16 @@ import numpy as np
 from recipes.benchmarks.accuracy.contestants import LEARNED, OURS, PAPER
 from recipes.benchmarks.accuracy.family import Case
 
-__all__ = ["COLUMNS", "Figure", "Results", "best_baseline", "figures_of", "fill_of", "ratios"]
+__all__ = [
+    "COLUMNS",
+    "Figure",
+    "Results",
+    "best_baseline",
+    "done",
+    "figures_of",
+    "fill_of",
+    "ratios",
+]
 
 Results: TypeAlias = Mapping[str, Mapping[int, dict[str, Any]]]  # by method and seed
 
@@ -25,6 +34,7 @@ COLUMNS = {
     "single": "one pass / ensemble",
     "chosen": "chosen / ensemble",
     "spread": "spread / error",
+    "half": "in 50% interval",
     "covered": "in 90% interval",
 }
 BASELINE, PRESET, CHOSEN = (0.0, 1.0), (0.0, 0.7), (0.0, 1.0)
@@ -38,7 +48,7 @@ class Figure:
     Parameters
     ----------
     values : tuple of float
-        One a seed.
+        One a seed; NaN where ours left a cell empty.
     target : (float, float), optional
         From and to; None where nothing is asked.
     open_end : bool
@@ -51,8 +61,13 @@ class Figure:
 
     @property
     def mean(self) -> float:
-        """Over the seeds; NaN without any."""
+        """Over the seeds; NaN without any, or with an empty cell."""
         return float(np.mean(self.values)) if self.values else float("nan")
+
+    @property
+    def empty(self) -> bool:
+        """Whether ours left a cell empty with one of the seeds."""
+        return bool(np.isnan(self.values).any())
 
     @property
     def spread(self) -> float | None:
@@ -61,7 +76,10 @@ class Figure:
 
     @property
     def met(self) -> bool | None:
-        """Whether the mean is within the target; None where there is no figure or no target."""
+        """Whether the mean is within the target, never with a cell that was left empty.
+
+        None where there is no figure or no target.
+        """
         if self.target is None or not self.values:
             return None
         low, high = self.target
@@ -76,7 +94,7 @@ def fill_of(record: dict[str, Any], sampler: str | None = None) -> dict[str, Any
 
 def figures_of(case: Case, results: Results) -> dict[str, Figure]:
     """The figures of our preset by the names of :data:`COLUMNS`, those that apply."""
-    ours = _done(results, OURS)
+    ours = done(results, OURS)
     out: dict[str, Figure] = {}
     if case.source == "gaussian":
         most = case.gaps.targets.exact
@@ -86,7 +104,8 @@ def figures_of(case: Case, results: Results) -> dict[str, Figure]:
         )
     for name, most in case.gaps.targets.rmse.items():
         out["rmse"] = Figure(
-            _each(ours, lambda r, name=name: fill_of(r)["variables"][name]["rmse"]), (0.0, most)
+            _each(ours, lambda r, name=name: _own(fill_of(r)["variables"][name]["rmse"])),
+            (0.0, most),
         )
     best = best_baseline(results)
     beside = () if best is None else ratios(results, OURS, best)
@@ -96,10 +115,11 @@ def figures_of(case: Case, results: Results) -> dict[str, Figure]:
     out["chosen"] = Figure(_each(ours, _over_many), CHOSEN)
     asked = case.calibrated
     out["spread"] = Figure(
-        _each(ours, lambda r: fill_of(r)["spread_ratio"]), SPREAD if asked else None
+        _each(ours, lambda r: _own(fill_of(r)["spread_ratio"])), SPREAD if asked else None
     )
+    out["half"] = Figure(_each(ours, lambda r: _own(fill_of(r)["coverage50"])))
     out["covered"] = Figure(
-        _each(ours, lambda r: fill_of(r)["coverage90"]), COVERED if asked else None
+        _each(ours, lambda r: _own(fill_of(r)["coverage90"])), COVERED if asked else None
     )
     return out
 
@@ -110,26 +130,34 @@ def _over_many(record: dict[str, Any], sampler: str | None = None) -> float | No
 
 
 def best_baseline(results: Results) -> str | None:
-    """The one of the lowest mean error over the seeds that our preset has; None without any."""
-    seeds = set(_done(results, OURS)) or {s for m in results for s in _done(results, m)}
-    means = {}
+    """The one of the lowest mean error over the seeds that our preset has; None without any.
+
+    Of those that have been run with most of these seeds.
+    """
+    seeds = set(done(results, OURS)) or {s for m in results for s in done(results, m)}
+    errors: dict[str, list[float]] = {}
     for method in results:
-        rows = _done(results, method)
-        errors = [fill_of(rows[s])["error"] for s in sorted(seeds & set(rows))]
-        if method not in LEARNED and errors and None not in errors:
-            means[method] = float(np.mean(errors))
+        rows = done(results, method)
+        found = [fill_of(rows[s])["error"] for s in sorted(seeds & set(rows))]
+        if method not in LEARNED and found and None not in found:
+            errors[method] = found
+    most = max(map(len, errors.values()), default=0)
+    means = {m: float(np.mean(found)) for m, found in errors.items() if len(found) == most}
     return min(means, key=lambda m: means[m], default=None)
 
 
 def ratios(results: Results, method: str, reference: str) -> tuple[float, ...]:
-    """Error of a method over that of another, for each seed that both have."""
-    one, other = _done(results, method), _done(results, reference)
+    """Error of a method over that of another, for each seed that both have.
+
+    NaN where the method left a cell empty; where the other did, there is nothing to compare with.
+    """
+    one, other = done(results, method), done(results, reference)
     both = sorted(set(one) & set(other))
     pairs = [(fill_of(one[s])["error"], fill_of(other[s])["error"]) for s in both]
     return _known(_ratio(a, b) for a, b in pairs)
 
 
-def _done(results: Results, method: str) -> dict[int, dict[str, Any]]:
+def done(results: Results, method: str) -> dict[int, dict[str, Any]]:
     """Results by seed of a method that was not skipped."""
     return {s: r for s, r in sorted(results.get(method, {}).items()) if "skipped" not in r}
 
@@ -145,4 +173,10 @@ def _known(values: Iterable[float | None]) -> tuple[float, ...]:
 
 
 def _ratio(a: float | None, b: float | None, power: int = 1) -> float | None:
-    return None if a is None or not b else float((a / b) ** power)
+    """Of an own figure to another; NaN without the one, None without the other."""
+    return None if not b else float((_own(a) / b) ** power)
+
+
+def _own(value: float | None) -> float:
+    """A figure of ours; NaN where a cell was left empty."""
+    return float("nan") if value is None else float(value)
