@@ -112,6 +112,39 @@ def test_no_method_sees_what_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> No
     assert float(error) == pytest.approx(expected, rel=1e-5)
 
 
+def test_covariates_are_neither_judged_nor_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They reach the network in whole, and baselines fill what the network fills."""
+    networks: list[xr.Dataset] = []
+    fits: list[list[str]] = []
+    network, baseline = DiffusionImputer.fit, Baseline.fit
+
+    def spied(self, ds, *args, **kwargs):
+        networks.append(ds.compute())
+        return network(self, ds, *args, **kwargs)
+
+    def noted(self, ds, *args, **kwargs):
+        done = baseline(self, ds, *args, **kwargs)
+        fits.append([v.name for v in self.fitted.spec.variables])
+        return done
+
+    monkeypatch.setattr(DiffusionImputer, "fit", spied)
+    monkeypatch.setattr(Baseline, "fit", noted)
+    ds = xdi.example(days=12)
+    ds["forecast"] = ds["sst"].fillna(15.0)
+    ds["depth"] = ds["forecast"].isel(time=0, drop=True)
+    skill = ds.impute.bench(["linear", "climatology"], covariates=["forecast", "depth"], **QUICK)
+    assert list(skill.data_vars) == ["sst"]
+    assert np.isfinite(skill["sst"].sel(metric="rmse")).all()
+    for name in ("forecast", "depth"):
+        xr.testing.assert_identical(networks[0][name], ds[name])
+    assert int(ds["sst"].count() - networks[0]["sst"].count()) == skill["sst"].sel(
+        imputer="linear", metric="cells"
+    )
+    assert fits == [["sst"], ["sst"]]
+    again = ds.impute.bench(["linear"], covariates="depth", variables=["sst"], **QUICK)
+    assert list(again.data_vars) == ["sst"]
+
+
 def test_methods_that_cannot_be_fitted_are_left_out(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -75,7 +75,8 @@ def bench(ds: xr.Dataset, methods: Sequence[str] | None = None, **options: Any) 
     plain, _ = dequantify(ds)
     layout = {name: options[name] for name in LAYOUT if options.get(name) is not None}
     spec, withheld, domain = set_aside(
-        plain, layout, window=lambda frames: options.get("window") or default_window(frames),
+        plain, layout | {"covariates": network.options.covariates},
+        window=lambda frames: options.get("window") or default_window(frames),
         seed=network.options.seed + APART,
     )  # fmt: skip
     if not withheld.cells:
@@ -86,7 +87,7 @@ def bench(ds: xr.Dataset, methods: Sequence[str] | None = None, **options: Any) 
     log.info("%d observations are set aside; no method sees them", withheld.cells)
     shown = thinned(plain, spec, withheld)
     everywhere = xr.DataArray(np.ones(spec.shape, dtype=bool), dims=(spec.axes.y, spec.axes.x))
-    fills, seconds, skipped = _baselines(names, shown, layout, everywhere)
+    fills, seconds, skipped = _baselines(names, shown, spec.layout, everywhere)
     start = time.perf_counter()
     network.fit(shown)
     fills = {network.name: network.filling_at(withheld)} | fills
