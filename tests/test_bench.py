@@ -158,6 +158,30 @@ def test_methods_that_cannot_be_fitted_are_left_out(
     assert "dineof is left out: too many values" in caplog.text
 
 
+def test_methods_that_cannot_fill_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the network took long to learn is not lost over a baseline; its own error is told."""
+
+    def refuse(self, *args, **kwargs):
+        raise DataError("too few values")
+
+    def refuse_late(self, ds, **kwargs):
+        data = ds["sst"].data.map_blocks(refuse, meta=np.empty((0, 0, 0), np.float32))
+        return ds.assign(sst=ds["sst"].copy(data=data))
+
+    monkeypatch.setattr(BASELINES.get("nearest"), "fill", refuse)
+    monkeypatch.setattr(BASELINES.get("temporal"), "fill", refuse_late)
+    ds = xdi.example(days=10)
+    skill = ds.impute.bench(["nearest", "linear", "temporal"], **QUICK)
+    assert list(skill["imputer"].values) == ["diffusion", "linear"] and skill["seconds"].size == 2
+    assert skill.attrs["skipped"] == ["nearest: too few values", "temporal: too few values"]
+    assert "nearest is left out: too few values" in caplog.text
+    monkeypatch.setattr(DiffusionImputer, "_fill", refuse)
+    with pytest.raises(DataError, match="too few values"):
+        ds.impute.bench(["linear"], **QUICK)
+
+
 def test_mistakes_are_told() -> None:
     ds = xdi.example(days=10)
     with pytest.raises(ImputeError, match="'liner'"):
