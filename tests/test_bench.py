@@ -49,7 +49,7 @@ def test_the_command_on_a_file(tmp_path: Path) -> None:
     path, out = tmp_path / "my data.nc", tmp_path / "new" / "report.json"
     xdi.example(days=12).to_netcdf(path)
     arguments = ["bench", str(path), "--methods", "linear,climatology,dineof", "--steps", "2"]
-    arguments += ["--window", "3", "--out", str(out)]
+    arguments += ["--window", "3", "--chunks", "time=6", "--out", str(out)]
     done = subprocess.run(
         [sys.executable, "-m", "xdiffimpute", *arguments], capture_output=True, text=True
     )
@@ -66,6 +66,7 @@ def test_the_command_on_a_file(tmp_path: Path) -> None:
     assert "wins: RMSE" in done.stdout and f"{rows[best]['rmse']:.4g} degC" in done.stdout
     commands = [line.strip() for line in done.stdout.splitlines() if line.startswith("  xdiff")]
     assert commands == report["next"] and shlex.quote(str(path)) in commands[0]
+    assert all("--chunks time=6" in line for line in commands)
     for line in commands:
         _, name, *words = shlex.split(line)
         with click.Context(main) as parent:
@@ -211,10 +212,34 @@ def test_advice_for_several_winners() -> None:
         "b: the network wins: RMSE 0.395 K, the next, linear, has 0.4 (50 observations); that is "
         "hardly less, and linear takes no training"
     )
+    assert said[2:] == [
+        "No method wins everywhere: keep a of filled1.nc, b of filled2.nc",
+        "The network learns from all variables together, and is fitted on all of them, as it was "
+        "here, even where it fills only some best",
+    ]
+    # The network won on b while it also saw a.
     assert commands == [
         "xdiffimpute fill in.nc filled1.nc --imputer linear --variables a --time t",
-        "xdiffimpute fit in.nc --save model.imputer --variables b --time t --window 5 "
-        "--max-time 5min",
+        "xdiffimpute fit in.nc --save model.imputer --time t --window 5 --max-time 5min",
         "xdiffimpute fill in.nc filled2.nc --imputer model.imputer",
     ]
     assert advice(skill, {}, "in.nc", options)[1] == []
+    several = {"a": "linear", "b": "nearest"}
+    said, commands = advice(skill, several, "in.nc", options)
+    assert said[2:] == ["No method wins everywhere: keep a of filled1.nc, b of filled2.nc"]
+    assert [line.split("--variables ")[1][0] for line in commands] == ["a", "b"]
+
+
+def test_advice_repeats_what_was_asked() -> None:
+    skill = table(diffusion=[0.3, 0.3], linear=[0.4, 0.4])
+    options = {"variables": ["a", "b"], "seed": 1, "chunks": {"time": 8, "lat": 4}}
+    said, commands = advice(skill, bench.winners(skill), "in.zarr", options)
+    assert len(said) == 2
+    assert commands == [
+        "xdiffimpute fit in.zarr --save model.imputer --variables a,b --seed 1 "
+        "--chunks time=8,lat=4",
+        "xdiffimpute fill in.zarr filled.nc --imputer model.imputer --chunks time=8,lat=4",
+    ]
+    options = {"chunks": "auto"}
+    (line,) = advice(skill, {"a": "linear", "b": "linear"}, "in.zarr", options)[1]
+    assert line == "xdiffimpute fill in.zarr filled.nc --imputer linear --chunks auto"
