@@ -79,6 +79,56 @@ def test_divergence_on_the_sphere() -> None:
     assert found[0] < 0.01 * found[1]
 
 
+def penalty_of(ds: xr.Dataset, name: str = "shallow_water") -> float:
+    spec = FieldSpec.from_dataset(ds)
+    fields = torch.from_numpy(spec.pack(ds).values[0].swapaxes(0, 1).copy())
+    return float(GUIDANCES.create(name).read(ds, spec)(fields, 0))
+
+
+def test_coordinates_may_descend() -> None:
+    """The same fields, stored the other way round, obey the law as well."""
+    ds = DATASETS.create("shallow_water", samples=1, shape=(16, 16), frames=5, seed=1).open()
+    torn = ds.assign(h=ds["h"].where(ds["y"] > 200e3, 0.0))
+    exact, rough = penalty_of(ds), penalty_of(torn)
+    for turn in ({"y": slice(None, None, -1)}, {"x": slice(None, None, -1)}):
+        assert exact < 1e-6 * rough
+        assert penalty_of(ds.isel(turn)) == pytest.approx(exact, rel=0.5)
+        assert penalty_of(torn.isel(turn)) == pytest.approx(rough, rel=0.1)
+    rng = np.random.default_rng(0)
+    dims, coords = ("y", "x"), {"y": np.arange(8.0) * 2, "x": np.arange(9.0)}
+    flow = xr.Dataset({k: (dims, rng.normal(size=(8, 9)).astype("f4")) for k in "uv"}, coords)
+    sphere = flow.rename(y="lat", x="lon")
+    for ds in (flow, sphere):
+        y, x = ds["u"].dims
+        for dim in (y, x):
+            other = penalty_of(ds.isel({dim: slice(None, None, -1)}), "divergence_free")
+            assert other == pytest.approx(penalty_of(ds, "divergence_free"), rel=1e-5)
+
+
+def test_steps_are_known_and_even() -> None:
+    ds = DATASETS.create("shallow_water", samples=1, shape=(8, 8), frames=6).open()
+    lead = ds.assign_coords(time=ds["time"] - ds["time"][0])
+    assert penalty_of(lead) == pytest.approx(penalty_of(ds))
+    with pytest.raises(DataError, match="'time' holds int64, neither dates nor durations"):
+        penalty_of(ds.assign_coords(time=np.arange(6)))
+    for frames in (1, 2):
+        with pytest.raises(DataError, match=f"compares 3 frames .* these data have {frames}"):
+            penalty_of(ds.isel(time=slice(0, frames)))
+    with pytest.raises(DataError, match=r"steps of 'time' go from 900 to 1800 s.*asfreq"):
+        penalty_of(ds.isel(time=[0, 1, 3, 4, 5]))
+    for dim in ("y", "x"):
+        with pytest.raises(DataError, match=f"the steps of '{dim}' go from 50000 to 100000"):
+            penalty_of(ds.isel({dim: [0, 1, 2, 3, 5, 6, 7]}))
+    with pytest.raises(DataError, match=r"one f for all cells and frames.* along \['y'\]"):
+        penalty_of(ds.assign_coords(f=ds["f"] * (1 + ds["y"] / 1e7)))
+    dims = ("y", "x")
+    flow = xr.Dataset({k: (dims, np.zeros((4, 4), "f4")) for k in "uv"})
+    with pytest.raises(DataError, match="needs the distance of cells"):
+        penalty_of(flow, "divergence_free")
+    with pytest.raises(DataError, match="the steps of 'y' go from 1 to 2"):
+        penalty_of(flow.assign_coords(y=[0.0, 1.0, 2.0, 4.0], x=np.arange(4.0)), "divergence_free")
+
+
 def test_the_law_is_obeyed_better_and_the_error_is_not_larger(water, imputer) -> None:
     truth, gappy = water
     few = gappy.isel(sample=slice(0, 4))

@@ -157,7 +157,9 @@ def residuals(
     places = _places(right, runs, spec, domain)
     out: dict[str, list[FloatArray]] = {}
     for name in (v.name for v in spec.filled):
-        every = np.array([np.concatenate([np.empty(0), *errors[name]]) for errors in pieces.values()])
+        every = np.array(
+            [np.concatenate([np.empty(0), *errors[name]]) for errors in pieces.values()]
+        )
         answered: BoolArray = np.isfinite(every).all(axis=0)
         out[name] = [every[:, answered], *(place[answered] for place in places[name])]
     return Residuals(
