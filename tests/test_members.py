@@ -113,6 +113,27 @@ def test_of_several_variables_in_the_logarithm_and_beside_covariates() -> None:
     assert float(alike.mean()) > 0.3
 
 
+def test_of_the_logarithm_as_far_apart_as_the_standard_error_says() -> None:
+    """Also where that of the logarithm is one and more, and no first order holds."""
+    rng = np.random.default_rng(0)
+    shape, dims = (30, 8, 10), ("time", "lat", "lon")
+    rain = np.exp(1.5 * rng.normal(size=shape)).astype("float32")
+    ds = xr.Dataset(
+        {"rain": (dims, np.where(rng.random(shape) < 0.6, rain, np.nan).astype("float32"))},
+        {"time": np.datetime64("2024-01-01") + np.arange(30) * np.timedelta64(1, "D"),
+         "lat": np.arange(8.0), "lon": np.arange(10.0)},
+    )  # fmt: skip
+    imputer = DiffusionImputer(**QUICK | {"steps": 3}, log="rain").fit(ds)
+    mean, drawn = imputer.fill(ds), imputer.fill(ds, members=200)["rain"]
+    size = np.log(drawn + imputer.fitted.statistics.floor[0]).std("realization")
+    wide = ds["rain"].isnull() & (size > 1.0)
+    assert int(wide.sum()) > 200
+    ratio = (drawn.std("realization") / mean["rain_standard_error"]).where(wide)
+    assert float(ratio.median()) == pytest.approx(1.0, abs=0.25)
+    ratio = (drawn.mean("realization") / mean["rain"]).where(wide)
+    assert float(ratio.median()) == pytest.approx(1.0, abs=0.1)
+
+
 def test_into_a_store(fitted, tmp_path) -> None:
     """In Python and on the command line as in memory."""
     ds, imputer = fitted
