@@ -13,11 +13,12 @@ from xdiffimpute.cli import main
 from xdiffimpute.datasets import DATASETS
 from xdiffimpute.exceptions import DataError, ImputeError
 from xdiffimpute.fields import FieldSpec
-from xdiffimpute.guidance import GUIDANCES
+from xdiffimpute.guidance import GUIDANCES, Guidance, Penalty
 from xdiffimpute.guiding import guided
 from xdiffimpute.masks import MASKS
 from xdiffimpute.methods.standard import Standard
 from xdiffimpute.metrics import METRICS
+from xdiffimpute.request import Request
 from xdiffimpute.samplers import SAMPLERS
 
 
@@ -191,6 +192,47 @@ def test_a_move_is_bounded_by_the_standard_error() -> None:
     assert torch.equal(still, estimate)
 
 
+class Curved(Guidance):
+    """Steady change, of which two frames tell nothing."""
+
+    def read(self, ds: xr.Dataset, spec: FieldSpec) -> Penalty:
+        class Second(Penalty):
+            frames = 3
+
+            def __call__(self, fields: torch.Tensor, series: int) -> torch.Tensor:
+                return fields.diff(n=2, dim=1).square().mean()
+
+        return Second()
+
+
+def test_what_is_asked_for_is_checked(water, imputer, tmp_path) -> None:
+    """Classes, numbers and the like; whole numbers of numpy are whole numbers."""
+    few = water[1].isel(sample=slice(0, 1))
+    cases = [
+        ({"guidance": GUIDANCES.get("shallow_water")},
+         r"guidance=ShallowWater is a class; set one up with GUIDANCES.create\('shallow_water'\)"),
+        ({"guidance": Curved}, r"guidance=Curved is a class; set one up with Curved\(...\)"),
+        ({"guidance": 3}, "guidance=3 is neither a name of 'divergence_free', 'shallow_water'"),
+        ({"sampler": SAMPLERS.get("ensemble")}, r"SAMPLERS.create\('ensemble'\)"),
+        ({"sampler": 3}, "sampler=3 is neither a name of 'ensemble'"),
+        ({"members": True}, "members=True must be a whole number of 1 or more"),
+        ({"members": 2.5}, "members=2.5 must be a whole number of 1 or more"),
+        ({"members": "3"}, "members='3' must be a whole number of 1 or more"),
+        ({"seed": "one"}, "seed='one' must be a whole number of 0 or more"),
+        ({"seed": -1}, "seed=-1 must be a whole number of 0 or more"),
+    ]  # fmt: skip
+    for options, said in cases:
+        with pytest.raises(ImputeError, match=said):
+            few.impute.fill(imputer, **options)
+        with pytest.raises(ImputeError, match=said):
+            few.impute.fill_to(tmp_path / "out.zarr", imputer, **options)
+    request = Request(members=np.int64(5), seed=np.uint8(3))
+    assert request == Request(members=5, seed=3)
+    assert type(request.members) is type(request.seed) is int
+    few.impute.fill_to(tmp_path / "out.zarr", imputer, members=np.int64(2), progress=False)
+    assert xr.open_zarr(tmp_path / "out.zarr").sizes["realization"] == 2
+
+
 def test_what_is_wrong_is_said(water, imputer) -> None:
     _, gappy = water
     with pytest.raises(ImputeError, match="cannot be guided; use sampler='multi_step'"):
@@ -208,3 +250,7 @@ def test_what_is_wrong_is_said(water, imputer) -> None:
     short = gappy.impute.fit(steps=1, window=2, progress=False)
     with pytest.raises(ImputeError, match="compares 3 frames, and the imputer sees 2"):
         gappy.impute.fill(short, guidance="shallow_water")
+    with pytest.raises(DataError, match="compares 3 frames .* these data have 2"):
+        gappy.isel(time=slice(2)).impute.fill(imputer, guidance="shallow_water")
+    with pytest.raises(ImputeError, match="compares 3 frames, and these data have 2; fill more"):
+        gappy.isel(time=slice(2)).impute.fill(imputer, guidance=Curved())

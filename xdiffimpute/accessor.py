@@ -342,7 +342,9 @@ class _Impute(ABC, Generic[X]):
             "sampler": sampler, "members": members, "seed": seed, "guidance": guidance,
         }  # fmt: skip
         if not isinstance(chosen, Baseline):
-            asked |= of_network
+            from .request import Request
+
+            asked |= vars(Request(**of_network))
         elif any(value is not None for value in of_network.values()):
             raise _not_for_baselines(chosen.name)
         return fill_to(
