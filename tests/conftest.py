@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import logging
 import os
 import signal
 from contextlib import contextmanager
@@ -11,6 +12,15 @@ import pytest
 import xarray as xr
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def log_level_as_before():
+    """Commands with -q quieten the log of the process, and of the tests after them."""
+    log = logging.getLogger("xdiffimpute")
+    before = log.level
+    yield
+    log.setLevel(before)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_the_command_on_a_file(tmp_path: Path) -> None:
     path, out = tmp_path / "my data.nc", tmp_path / "new" / "report.json"
     xdi.example(days=12).to_netcdf(path)
     arguments = ["bench", str(path), "--methods", "linear,climatology,dineof", "--steps", "2"]
-    arguments += ["--window", "3", "--out", str(out)]
+    arguments += ["--window", "3", "--chunks", "time=6", "--out", str(out)]
     done = subprocess.run(
         [sys.executable, "-m", "xdiffimpute", *arguments], capture_output=True, text=True
     )
@@ -66,6 +66,7 @@ def test_the_command_on_a_file(tmp_path: Path) -> None:
     assert "wins: RMSE" in done.stdout and f"{rows[best]['rmse']:.4g} degC" in done.stdout
     commands = [line.strip() for line in done.stdout.splitlines() if line.startswith("  xdiff")]
     assert commands == report["next"] and shlex.quote(str(path)) in commands[0]
+    assert all("--chunks time=6" in line for line in commands)
     for line in commands:
         _, name, *words = shlex.split(line)
         with click.Context(main) as parent:
@@ -112,6 +113,39 @@ def test_no_method_sees_what_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> No
     assert float(error) == pytest.approx(expected, rel=1e-5)
 
 
+def test_covariates_are_neither_judged_nor_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They reach the network in whole, and baselines fill what the network fills."""
+    networks: list[xr.Dataset] = []
+    fits: list[list[str]] = []
+    network, baseline = DiffusionImputer.fit, Baseline.fit
+
+    def spied(self, ds, *args, **kwargs):
+        networks.append(ds.compute())
+        return network(self, ds, *args, **kwargs)
+
+    def noted(self, ds, *args, **kwargs):
+        done = baseline(self, ds, *args, **kwargs)
+        fits.append([v.name for v in self.fitted.spec.variables])
+        return done
+
+    monkeypatch.setattr(DiffusionImputer, "fit", spied)
+    monkeypatch.setattr(Baseline, "fit", noted)
+    ds = xdi.example(days=12)
+    ds["forecast"] = ds["sst"].fillna(15.0)
+    ds["depth"] = ds["forecast"].isel(time=0, drop=True)
+    skill = ds.impute.bench(["linear", "climatology"], covariates=["forecast", "depth"], **QUICK)
+    assert list(skill.data_vars) == ["sst"]
+    assert np.isfinite(skill["sst"].sel(metric="rmse")).all()
+    for name in ("forecast", "depth"):
+        xr.testing.assert_identical(networks[0][name], ds[name])
+    assert int(ds["sst"].count() - networks[0]["sst"].count()) == skill["sst"].sel(
+        imputer="linear", metric="cells"
+    )
+    assert fits == [["sst"], ["sst"]]
+    again = ds.impute.bench(["linear"], covariates="depth", variables=["sst"], **QUICK)
+    assert list(again.data_vars) == ["sst"]
+
+
 def test_methods_that_cannot_be_fitted_are_left_out(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,6 +157,30 @@ def test_methods_that_cannot_be_fitted_are_left_out(
     assert list(skill["imputer"].values) == ["diffusion", "nearest"]
     assert skill.attrs["skipped"] == ["dineof: too many values"]
     assert "dineof is left out: too many values" in caplog.text
+
+
+def test_methods_that_cannot_fill_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the network took long to learn is not lost over a baseline; its own error is told."""
+
+    def refuse(self, *args, **kwargs):
+        raise DataError("too few values")
+
+    def refuse_late(self, ds, **kwargs):
+        data = ds["sst"].data.map_blocks(refuse, meta=np.empty((0, 0, 0), np.float32))
+        return ds.assign(sst=ds["sst"].copy(data=data))
+
+    monkeypatch.setattr(BASELINES.get("nearest"), "fill", refuse)
+    monkeypatch.setattr(BASELINES.get("temporal"), "fill", refuse_late)
+    ds = xdi.example(days=10)
+    skill = ds.impute.bench(["nearest", "linear", "temporal"], **QUICK)
+    assert list(skill["imputer"].values) == ["diffusion", "linear"] and skill["seconds"].size == 2
+    assert skill.attrs["skipped"] == ["nearest: too few values", "temporal: too few values"]
+    assert "nearest is left out: too few values" in caplog.text
+    monkeypatch.setattr(DiffusionImputer, "_fill", refuse)
+    with pytest.raises(DataError, match="too few values"):
+        ds.impute.bench(["linear"], **QUICK)
 
 
 def test_mistakes_are_told() -> None:
@@ -154,10 +212,34 @@ def test_advice_for_several_winners() -> None:
         "b: the network wins: RMSE 0.395 K, the next, linear, has 0.4 (50 observations); that is "
         "hardly less, and linear takes no training"
     )
+    assert said[2:] == [
+        "No method wins everywhere: keep a of filled1.nc, b of filled2.nc",
+        "The network learns from all variables together, and is fitted on all of them, as it was "
+        "here, even where it fills only some best",
+    ]
+    # The network won on b while it also saw a.
     assert commands == [
         "xdiffimpute fill in.nc filled1.nc --imputer linear --variables a --time t",
-        "xdiffimpute fit in.nc --save model.imputer --variables b --time t --window 5 "
-        "--max-time 5min",
+        "xdiffimpute fit in.nc --save model.imputer --time t --window 5 --max-time 5min",
         "xdiffimpute fill in.nc filled2.nc --imputer model.imputer",
     ]
     assert advice(skill, {}, "in.nc", options)[1] == []
+    several = {"a": "linear", "b": "nearest"}
+    said, commands = advice(skill, several, "in.nc", options)
+    assert said[2:] == ["No method wins everywhere: keep a of filled1.nc, b of filled2.nc"]
+    assert [line.split("--variables ")[1][0] for line in commands] == ["a", "b"]
+
+
+def test_advice_repeats_what_was_asked() -> None:
+    skill = table(diffusion=[0.3, 0.3], linear=[0.4, 0.4])
+    options = {"variables": ["a", "b"], "seed": 1, "chunks": {"time": 8, "lat": 4}}
+    said, commands = advice(skill, bench.winners(skill), "in.zarr", options)
+    assert len(said) == 2
+    assert commands == [
+        "xdiffimpute fit in.zarr --save model.imputer --variables a,b --seed 1 "
+        "--chunks time=8,lat=4",
+        "xdiffimpute fill in.zarr filled.nc --imputer model.imputer --chunks time=8,lat=4",
+    ]
+    options = {"chunks": "auto"}
+    (line,) = advice(skill, {"a": "linear", "b": "linear"}, "in.zarr", options)[1]
+    assert line == "xdiffimpute fill in.zarr filled.nc --imputer linear --chunks auto"

@@ -366,6 +366,74 @@ def test_members_around_a_chunk_that_cannot_be_decoded(source: Path, tmp_path: P
         assert (found["sst_imputation_flag"].values[bad] == 2).all()
 
 
+@pytest.fixture(scope="module")
+def informed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A store with covariates, of each frame and of all, and a network that was given them."""
+    folder = tmp_path_factory.mktemp("informed")
+    ds = make().load()
+    ds["forecast"] = ds["sst"].fillna(15.0) + 1
+    ds["depth"] = ds["forecast"].isel(time=0, drop=True)
+    chunks = {"sst": (4, 8, 10), "forecast": (4, 8, 10), "depth": (4, 10)}
+    ds.to_zarr(
+        folder / "in.zarr", zarr_format=3, consolidated=False,
+        encoding={name: {"chunks": sizes} for name, sizes in chunks.items()},
+    )  # fmt: skip
+    options = {"method": "paper", "partition": "pixel", "statistics": "variable", "window": 3}
+    quick = DiffusionImputer(
+        steps=1, summary=False, progress=False, covariates=["forecast", "depth"], **options
+    )
+    quick.fit(ds).save(folder / "sst.imputer")
+    return folder / "in.zarr", folder / "sst.imputer"
+
+
+@pytest.mark.parametrize("name", ["forecast", "depth"])
+def test_another_covariate_is_another_job(
+    informed: tuple[Path, Path], tmp_path: Path, name: str
+) -> None:
+    """Data that are in memory, or of which the files do not tell."""
+    import xdiffimpute as xdi
+
+    ds, imputer = xr.open_zarr(informed[0], consolidated=False), xdi.load(informed[1])
+    out, options = tmp_path / "out.zarr", {"sampler": "single_pass", "progress": False}
+    assert imputer.stretches(ds).read == ("sst", "forecast", "depth")
+    ds.encoding = {}
+    with pytest.MonkeyPatch.context() as patch:
+        stopped(patch, 7, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            ds.impute.fill_to(out, imputer, **options)
+    with pytest.raises(OutputExistsError, match="input: values was"):
+        ds.assign({name: ds[name] + 1}).impute.fill_to(out, imputer, **options)
+    assert ds.impute.fill_to(out, imputer, **options).kept > 0
+    expected = ds.impute.fill(imputer, **options)
+    np.testing.assert_allclose(xr.open_zarr(out)["sst"], expected["sst"], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "chunk, said",
+    [("forecast/c/5/0/0", "chunk (5, 0, 0) of 'forecast' (time 20 to 23"),
+     ("depth/c/1/0", "chunk (1, 0) of 'depth' (lat 4 to 7")],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["zarr", "nc"])
+def test_a_chunk_of_a_covariate_that_cannot_be_decoded(
+    informed: tuple[Path, Path], tmp_path: Path, chunk: str, said: str, kind: str
+) -> None:
+    """It is named; left out, it tells nothing, and what is to be filled is filled without it."""
+    master, model = informed
+    source, out = Path(shutil.copytree(master, tmp_path / "in.zarr")), tmp_path / f"out.{kind}"
+    (source / chunk).write_bytes(b"no zstd frame")
+    error = run(*asked(source, out, model), code=2).stderr
+    assert said in error and "--skip-bad" in error and not out.exists()
+    command = [*asked(source, out, model), "--skip-bad", "--json"]
+    found = run(*command, *(["--restart"] if kind == "zarr" else []), code=3)
+    assert said in json.loads(found.stdout)["skipped"][0]
+    name = chunk.split("/")[0]
+    with xr.open_dataset(out) as ds, xr.open_zarr(master, consolidated=False) as whole:
+        assert ds["sst"].notnull().all()
+        gone = ds[name].isnull()
+        assert 0 < int(gone.sum()) < gone.size
+        xr.testing.assert_equal(ds[name], whole[name].where(~gone))
+
+
 def test_several_bad_chunks_in_space(tmp_path: Path, source: Path) -> None:
     spatial = tmp_path / "spatial.zarr"
     whole = xr.open_zarr(source, consolidated=False).load().drop_encoding()

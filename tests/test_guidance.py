@@ -13,11 +13,12 @@ from xdiffimpute.cli import main
 from xdiffimpute.datasets import DATASETS
 from xdiffimpute.exceptions import DataError, ImputeError
 from xdiffimpute.fields import FieldSpec
-from xdiffimpute.guidance import GUIDANCES
+from xdiffimpute.guidance import GUIDANCES, Guidance, Penalty
 from xdiffimpute.guiding import guided
 from xdiffimpute.masks import MASKS
 from xdiffimpute.methods.standard import Standard
 from xdiffimpute.metrics import METRICS
+from xdiffimpute.request import Request
 from xdiffimpute.samplers import SAMPLERS
 
 
@@ -77,6 +78,56 @@ def test_divergence_on_the_sphere() -> None:
         assert spec.periodic
         found.append(float(penalty(torch.from_numpy(spec.pack(ds).values[0].swapaxes(0, 1)), 0)))
     assert found[0] < 0.01 * found[1]
+
+
+def penalty_of(ds: xr.Dataset, name: str = "shallow_water") -> float:
+    spec = FieldSpec.from_dataset(ds)
+    fields = torch.from_numpy(spec.pack(ds).values[0].swapaxes(0, 1).copy())
+    return float(GUIDANCES.create(name).read(ds, spec)(fields, 0))
+
+
+def test_coordinates_may_descend() -> None:
+    """The same fields, stored the other way round, obey the law as well."""
+    ds = DATASETS.create("shallow_water", samples=1, shape=(16, 16), frames=5, seed=1).open()
+    torn = ds.assign(h=ds["h"].where(ds["y"] > 200e3, 0.0))
+    exact, rough = penalty_of(ds), penalty_of(torn)
+    for turn in ({"y": slice(None, None, -1)}, {"x": slice(None, None, -1)}):
+        assert exact < 1e-6 * rough
+        assert penalty_of(ds.isel(turn)) == pytest.approx(exact, rel=0.5)
+        assert penalty_of(torn.isel(turn)) == pytest.approx(rough, rel=0.1)
+    rng = np.random.default_rng(0)
+    dims, coords = ("y", "x"), {"y": np.arange(8.0) * 2, "x": np.arange(9.0)}
+    flow = xr.Dataset({k: (dims, rng.normal(size=(8, 9)).astype("f4")) for k in "uv"}, coords)
+    sphere = flow.rename(y="lat", x="lon")
+    for ds in (flow, sphere):
+        y, x = ds["u"].dims
+        for dim in (y, x):
+            other = penalty_of(ds.isel({dim: slice(None, None, -1)}), "divergence_free")
+            assert other == pytest.approx(penalty_of(ds, "divergence_free"), rel=1e-5)
+
+
+def test_steps_are_known_and_even() -> None:
+    ds = DATASETS.create("shallow_water", samples=1, shape=(8, 8), frames=6).open()
+    lead = ds.assign_coords(time=ds["time"] - ds["time"][0])
+    assert penalty_of(lead) == pytest.approx(penalty_of(ds))
+    with pytest.raises(DataError, match="'time' holds int64, neither dates nor durations"):
+        penalty_of(ds.assign_coords(time=np.arange(6)))
+    for frames in (1, 2):
+        with pytest.raises(DataError, match=f"compares 3 frames .* these data have {frames}"):
+            penalty_of(ds.isel(time=slice(0, frames)))
+    with pytest.raises(DataError, match=r"steps of 'time' go from 900 to 1800 s.*asfreq"):
+        penalty_of(ds.isel(time=[0, 1, 3, 4, 5]))
+    for dim in ("y", "x"):
+        with pytest.raises(DataError, match=f"the steps of '{dim}' go from 50000 to 100000"):
+            penalty_of(ds.isel({dim: [0, 1, 2, 3, 5, 6, 7]}))
+    with pytest.raises(DataError, match=r"one f for all cells and frames.* along \['y'\]"):
+        penalty_of(ds.assign_coords(f=ds["f"] * (1 + ds["y"] / 1e7)))
+    dims = ("y", "x")
+    flow = xr.Dataset({k: (dims, np.zeros((4, 4), "f4")) for k in "uv"})
+    with pytest.raises(DataError, match="needs the distance of cells"):
+        penalty_of(flow, "divergence_free")
+    with pytest.raises(DataError, match="the steps of 'y' go from 1 to 2"):
+        penalty_of(flow.assign_coords(y=[0.0, 1.0, 2.0, 4.0], x=np.arange(4.0)), "divergence_free")
 
 
 def test_the_law_is_obeyed_better_and_the_error_is_not_larger(water, imputer) -> None:
@@ -141,6 +192,47 @@ def test_a_move_is_bounded_by_the_standard_error() -> None:
     assert torch.equal(still, estimate)
 
 
+class Curved(Guidance):
+    """Steady change, of which two frames tell nothing."""
+
+    def read(self, ds: xr.Dataset, spec: FieldSpec) -> Penalty:
+        class Second(Penalty):
+            frames = 3
+
+            def __call__(self, fields: torch.Tensor, series: int) -> torch.Tensor:
+                return fields.diff(n=2, dim=1).square().mean()
+
+        return Second()
+
+
+def test_what_is_asked_for_is_checked(water, imputer, tmp_path) -> None:
+    """Classes, numbers and the like; whole numbers of numpy are whole numbers."""
+    few = water[1].isel(sample=slice(0, 1))
+    cases = [
+        ({"guidance": GUIDANCES.get("shallow_water")},
+         r"guidance=ShallowWater is a class; set one up with GUIDANCES.create\('shallow_water'\)"),
+        ({"guidance": Curved}, r"guidance=Curved is a class; set one up with Curved\(...\)"),
+        ({"guidance": 3}, "guidance=3 is neither a name of 'divergence_free', 'shallow_water'"),
+        ({"sampler": SAMPLERS.get("ensemble")}, r"SAMPLERS.create\('ensemble'\)"),
+        ({"sampler": 3}, "sampler=3 is neither a name of 'ensemble'"),
+        ({"members": True}, "members=True must be a whole number of 1 or more"),
+        ({"members": 2.5}, "members=2.5 must be a whole number of 1 or more"),
+        ({"members": "3"}, "members='3' must be a whole number of 1 or more"),
+        ({"seed": "one"}, "seed='one' must be a whole number of 0 or more"),
+        ({"seed": -1}, "seed=-1 must be a whole number of 0 or more"),
+    ]  # fmt: skip
+    for options, said in cases:
+        with pytest.raises(ImputeError, match=said):
+            few.impute.fill(imputer, **options)
+        with pytest.raises(ImputeError, match=said):
+            few.impute.fill_to(tmp_path / "out.zarr", imputer, **options)
+    request = Request(members=np.int64(5), seed=np.uint8(3))
+    assert request == Request(members=5, seed=3)
+    assert type(request.members) is type(request.seed) is int
+    few.impute.fill_to(tmp_path / "out.zarr", imputer, members=np.int64(2), progress=False)
+    assert xr.open_zarr(tmp_path / "out.zarr").sizes["realization"] == 2
+
+
 def test_what_is_wrong_is_said(water, imputer) -> None:
     _, gappy = water
     with pytest.raises(ImputeError, match="cannot be guided; use sampler='multi_step'"):
@@ -158,3 +250,7 @@ def test_what_is_wrong_is_said(water, imputer) -> None:
     short = gappy.impute.fit(steps=1, window=2, progress=False)
     with pytest.raises(ImputeError, match="compares 3 frames, and the imputer sees 2"):
         gappy.impute.fill(short, guidance="shallow_water")
+    with pytest.raises(DataError, match="compares 3 frames .* these data have 2"):
+        gappy.isel(time=slice(2)).impute.fill(imputer, guidance="shallow_water")
+    with pytest.raises(ImputeError, match="compares 3 frames, and these data have 2; fill more"):
+        gappy.isel(time=slice(2)).impute.fill(imputer, guidance=Curved())

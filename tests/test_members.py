@@ -1,6 +1,7 @@
 """Draws of the posterior along CF's realization: whole fields, as far apart as the error says."""
 
 import contextlib
+import pickle
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from xdiffimpute.cli import main
 from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.exceptions import DataError, ImputeError
 from xdiffimpute.metrics import METRICS
+from xdiffimpute.request import Request
 from xdiffimpute.samplers import SAMPLERS
+from xdiffimpute.successive_corrections import error_patterns
 
 QUICK = {"steps": 20, "window": 3, "progress": False, "summary": False, "seed": 0}
 
@@ -111,6 +114,56 @@ def test_of_several_variables_in_the_logarithm_and_beside_covariates() -> None:
              for n in ("a", "b")}  # fmt: skip
     alike = (units["a"] * units["b"]).mean("realization").where(gappy["a"].isnull())
     assert float(alike.mean()) > 0.3
+
+
+def test_of_the_logarithm_as_far_apart_as_the_standard_error_says() -> None:
+    """Also where that of the logarithm is one and more, and no first order holds."""
+    rng = np.random.default_rng(0)
+    shape, dims = (30, 8, 10), ("time", "lat", "lon")
+    rain = np.exp(1.5 * rng.normal(size=shape)).astype("float32")
+    ds = xr.Dataset(
+        {"rain": (dims, np.where(rng.random(shape) < 0.6, rain, np.nan).astype("float32"))},
+        {"time": np.datetime64("2024-01-01") + np.arange(30) * np.timedelta64(1, "D"),
+         "lat": np.arange(8.0), "lon": np.arange(10.0)},
+    )  # fmt: skip
+    imputer = DiffusionImputer(**QUICK | {"steps": 3}, log="rain").fit(ds)
+    mean, drawn = imputer.fill(ds), imputer.fill(ds, members=200)["rain"]
+    size = np.log(drawn + imputer.fitted.statistics.floor[0]).std("realization")
+    wide = ds["rain"].isnull() & (size > 1.0)
+    assert int(wide.sum()) > 200
+    ratio = (drawn.std("realization") / mean["rain_standard_error"]).where(wide)
+    assert float(ratio.median()) == pytest.approx(1.0, abs=0.25)
+    ratio = (drawn.mean("realization") / mean["rain"]).where(wide)
+    assert float(ratio.median()) == pytest.approx(1.0, abs=0.1)
+
+
+def test_what_is_wrong_with_the_climatology_is_drawn_once(monkeypatch) -> None:
+    """However many segments and series there are, and again by each worker."""
+    calls: list[int] = []
+
+    def counted(seen, count, rng):
+        calls.append(count)
+        return error_patterns(seen, count, rng)
+
+    monkeypatch.setattr("xdiffimpute.reconstruction.error_patterns", counted)
+    ds = xdi.example(days=14)
+    ds = ds.where(ds["lon"] > ds["lon"][4])
+    imputer = DiffusionImputer(**QUICK | {"statistics": "cell", "window": 1}).fit(ds)
+    assert (imputer.fitted.statistics.doubt > 0).any()
+    asked = {"members": 3, "where": xr.ones_like(ds["sst"], dtype=bool)}
+    expected = imputer.fill(ds, **asked)["sst"]
+    assert calls == [3]
+    monkeypatch.setattr("xdiffimpute.reconstruction.SEGMENT_FRAMES", 2)
+    for data in (ds, ds.chunk(time=3)):
+        calls.clear()
+        np.testing.assert_allclose(imputer.fill(data, **asked)["sst"], expected, atol=1e-4)
+        assert calls == [3]
+    _, filler = Request(members=3).filler(imputer.fitted, ds, imputer.fitted.spec)
+    drawn = filler._climatological_errors
+    assert drawn is filler._climatological_errors
+    worker = pickle.loads(pickle.dumps(filler))  # noqa: S301
+    assert "_climatological_errors" not in vars(worker)
+    np.testing.assert_array_equal(worker._climatological_errors, drawn)
 
 
 def test_into_a_store(fitted, tmp_path) -> None:

@@ -210,6 +210,26 @@ def test_the_mean_of_a_logarithm_with_doubt_is_above_its_median():
     assert wild.max() < 5 * rain.mean()
 
 
+@pytest.mark.parametrize("doubt", [0.1, 1.0, 1.4, 4.0])
+def test_the_error_of_a_logarithm_is_that_of_draws_in_the_logarithm(doubt):
+    """However large, and of values for which the mean is trusted no further."""
+    rng = np.random.default_rng(0)
+    rain = np.exp(rng.normal(1.0, 0.8, size=(1, 400, 1, 2, 2)))
+    found = Statistics.fit(pack(rain), clock_of(400), kind="variable", log=[True])
+    regressors = clock_of(400).regressors(())[:1]
+    z = np.full((1, 1, 1, 1), 0.5, dtype=np.float32)
+    spread = np.full_like(z, doubt) / found.scale
+    nodes, weights = np.polynomial.hermite_e.hermegauss(50)
+    weights /= weights.sum()
+    trusted = found.trusted(spread)
+    draws = np.array([found.inverse(z + trusted * n, regressors).item() for n in nodes])
+    mean = weights @ draws
+    assert found.inverse(z, regressors, spread=spread).item() == pytest.approx(mean, rel=0.02)
+    deviation = np.sqrt(weights @ (draws - mean) ** 2)
+    error = found.inverse_spread(spread, z, regressors).item()
+    assert error == pytest.approx(deviation, rel=0.02)
+
+
 def test_the_logarithm_tames_skew_and_never_goes_below_zero():
     rng = np.random.default_rng(0)
     rain = rng.gamma(0.3, 5.0, size=(1, 200, 1, 6, 6))

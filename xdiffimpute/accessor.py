@@ -205,8 +205,9 @@ class _Impute(ABC, Generic[X]):
         members : int, optional
             Draw so many fields of the posterior, which the variables then hold along a dimension
             ``realization`` in place of the mean: each is complete, agrees with the observations,
-            and differs from the others by as much as the standard error says, in patterns that
-            the data's covariance has. With ``sampler="multi_step"``: samples of the diffusion,
+            and differs from the others by as much as the standard error says (of what was learned
+            in the logarithm, that of a lognormal distribution), in patterns that the data's
+            covariance has. With ``sampler="multi_step"``: samples of the diffusion,
             as far apart as these are.
         where : bool DataArray, optional
             Cells to fill; default: those observed at least once in training. Elsewhere the
@@ -341,7 +342,9 @@ class _Impute(ABC, Generic[X]):
             "sampler": sampler, "members": members, "seed": seed, "guidance": guidance,
         }  # fmt: skip
         if not isinstance(chosen, Baseline):
-            asked |= of_network
+            from .request import Request
+
+            asked |= vars(Request(**of_network))
         elif any(value is not None for value in of_network.values()):
             raise _not_for_baselines(chosen.name)
         return fill_to(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -141,7 +142,7 @@ def set_aside(
     ds : Dataset
         Without pint quantities.
     layout : mapping
-        Arguments of :meth:`FieldSpec.from_dataset`.
+        Arguments of :meth:`FieldSpec.from_dataset`. Nothing of the covariates is withheld.
     window : callable
         From the number of frames to the longest run of withheld ones.
     seed : int
@@ -158,7 +159,9 @@ def set_aside(
     packed = spec.pack(ds)
     share = check_values(packed, spec, for_fit=True)
     longest = window(packed.sizes["time"])
-    masks = sample_masks(packed, min(longest, packed.sizes["time"]))
-    partition, _ = find_partition("auto", masks, share > 0)
+    fields = slice(0, len(spec.channels) - spec.given)
+    masks = sample_masks(packed.isel(channel=fields), min(longest, packed.sizes["time"]))
+    found, _ = find_partition("auto", masks, share[fields] > 0)
+    partition = replace(found, given=spec.given)
     withheld = withhold(packed, spec.clock(ds), partition, window=longest, seed=seed)
     return spec, withheld, share > 0

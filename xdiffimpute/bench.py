@@ -33,6 +33,7 @@ log = logging.getLogger("xdiffimpute")
 DEFAULT = ("climatology", "linear", "thin_plate", "optimal_interpolation", "dineof")
 # So that the fit withholds other observations than those set aside before.
 APART = 1009
+LEFT_OUT = "%s is left out: %s"
 
 Fill = Callable[[xr.Dataset], xr.Dataset]
 
@@ -52,8 +53,8 @@ def bench(ds: xr.Dataset, methods: Sequence[str] | None = None, **options: Any) 
     -------
     Dataset
         As :func:`xdiffimpute.scoring.skill_table` has it, the network first, with ``seconds`` of
-        fitting along ``imputer``; methods that could not be fitted are in the attribute
-        ``skipped``.
+        fitting along ``imputer``; methods that could not be fitted, or could not fill, are in the
+        attribute ``skipped``.
 
     Raises
     ------
@@ -75,7 +76,8 @@ def bench(ds: xr.Dataset, methods: Sequence[str] | None = None, **options: Any) 
     plain, _ = dequantify(ds)
     layout = {name: options[name] for name in LAYOUT if options.get(name) is not None}
     spec, withheld, domain = set_aside(
-        plain, layout, window=lambda frames: options.get("window") or default_window(frames),
+        plain, layout | {"covariates": network.options.covariates},
+        window=lambda frames: options.get("window") or default_window(frames),
         seed=network.options.seed + APART,
     )  # fmt: skip
     if not withheld.cells:
@@ -86,14 +88,25 @@ def bench(ds: xr.Dataset, methods: Sequence[str] | None = None, **options: Any) 
     log.info("%d observations are set aside; no method sees them", withheld.cells)
     shown = thinned(plain, spec, withheld)
     everywhere = xr.DataArray(np.ones(spec.shape, dtype=bool), dims=(spec.axes.y, spec.axes.x))
-    fills, seconds, skipped = _baselines(names, shown, layout, everywhere)
+    fills, seconds, skipped = _baselines(names, shown, spec.layout, everywhere)
     start = time.perf_counter()
     network.fit(shown)
     fills = {network.name: network.filling_at(withheld)} | fills
     seconds = {network.name: time.perf_counter() - start} | seconds
+    failed: dict[str, str] = {}
+
+    def leave_out(name: str, error: ImputeError) -> None:
+        if name == network.name:
+            raise error
+        failed[name] = str(error)
+
     with quiet():
-        skill = skill_table(residuals(plain, spec, withheld, fills, domain))
-    skill = skill.assign_coords(seconds=("imputer", list(seconds.values()), {"units": "s"}))
+        skill = skill_table(residuals(plain, spec, withheld, fills, domain, leave_out))
+    for name, why in failed.items():
+        log.warning(LEFT_OUT, name, why)
+    skipped |= failed
+    taken = [seconds[str(name)] for name in skill["imputer"].values]
+    skill = skill.assign_coords(seconds=("imputer", taken, {"units": "s"}))
     return skill.assign_attrs(skipped=[f"{name}: {why}" for name, why in skipped.items()])
 
 
@@ -152,7 +165,7 @@ def _baselines(
         try:
             fitted: Baseline = BASELINES.create(name, **layout).fit(shown)
         except ImputeError as error:
-            log.warning("%s is left out: %s", name, error)
+            log.warning(LEFT_OUT, name, error)
             skipped[name] = str(error)
             continue
         seconds[name] = time.perf_counter() - start

@@ -27,7 +27,7 @@ def check_chunks(ds: xr.Dataset, names: Sequence[str], along: str | None, frames
     ----------
     ds : Dataset
     names : sequence of str
-        Variables to be filled.
+        Variables that are read.
     along : str or None
         The dim that the data are read along.
     frames : int

@@ -30,6 +30,7 @@ log = logging.getLogger("xdiffimpute")
 
 NEAR = 0.02  # of the error: too little to train a network for
 LEARNED = "diffusion"
+READ = ("chunks",)
 AXES = ("variables", "time", "y", "x")
 FIT = ("window", "tile", "steps", "max_time", "seed")
 
@@ -84,7 +85,7 @@ def bench(
 
     ds = open_store(source, chunks=chunks)
     skill = compare(ds, methods, progress=not is_quiet(ctx), **options)
-    report, said = _report(skill, source, options)
+    report, said = _report(skill, source, options | {"chunks": chunks})
     if out is not None:
         _write(out, report)
     click.echo(json.dumps(report, indent=2) if as_json else _text(skill, report, said))
@@ -132,7 +133,7 @@ def advice(
     source : str
         The data.
     options : dict
-        Of the command; axes, window, tile and limits are repeated.
+        Of the command; axes, window, tile, limits and chunks are repeated.
 
     Returns
     -------
@@ -153,17 +154,28 @@ def advice(
         return ["No method answered at any observation that was set aside."], []
     commands: list[str] = []
     ahead = list(dict.fromkeys(best.values()))
-    for k, method in enumerate(ahead, 1):
-        asked, out = dict(options), "filled.nc"
-        if len(ahead) > 1:
-            asked["variables"] = [name for name, winner in best.items() if winner == method]
-            out = f"filled{k}.nc"
-        chosen = method
+    outs = {method: f"filled{k}.nc" for k, method in enumerate(ahead, 1)}
+    won = {method: [name for name in best if best[name] == method] for method in ahead}
+    for method in ahead:
+        asked, out = dict(options), outs[method] if len(ahead) > 1 else "filled.nc"
         if method == LEARNED:
-            chosen = "model.imputer"
-            commands.append(_command(["fit", source, "--save", chosen], asked, (*AXES, *FIT)))
-            asked = {}
-        commands.append(_command(["fill", source, out, "--imputer", chosen], asked, AXES))
+            fit = ["fit", source, "--save", "model.imputer"]
+            commands.append(_command(fit, asked, (*AXES, *FIT, *READ)))
+            commands.append(
+                _command(["fill", source, out, "--imputer", "model.imputer"], asked, READ)
+            )
+            continue
+        if len(ahead) > 1:
+            asked["variables"] = won[method]
+        commands.append(_command(["fill", source, out, "--imputer", method], asked, (*AXES, *READ)))
+    if len(ahead) > 1:
+        kept = ", ".join(f"{' and '.join(won[method])} of {outs[method]}" for method in ahead)
+        said.append(f"No method wins everywhere: keep {kept}")
+        if LEARNED in ahead:
+            said.append(
+                "The network learns from all variables together, and is fitted on all of them, as "
+                "it was here, even where it fills only some best"
+            )
     return said, commands
 
 
@@ -202,6 +214,8 @@ def _command(words: list[str], options: dict[str, Any], keep: tuple[str, ...]) -
         value = options.get(name)
         if value is None or (name == "seed" and value == 0):
             continue
+        if isinstance(value, dict):
+            value = [f"{dim}={size}" for dim, size in value.items()]
         text = ",".join(value) if isinstance(value, list) else str(value)
         words += [f"--{name.replace('_', '-')}", text]
     return shlex.join(words)

@@ -313,10 +313,10 @@ class FieldSpec:
         names = tuple(v.name for v in self.filled)
         n_series, n_time = packed.shape[:2]
         if self.axes.time is not None and (n_time > frames or n_series == 1):
-            return Stretches(names, self.axes.time, frames)
+            return Stretches(names, self.axes.time, frames, self.covariates)
         if self.series_dims:
-            return Stretches(names, self.series_dims[0], 1)
-        return Stretches(names, self.axes.time, frames)
+            return Stretches(names, self.series_dims[0], 1, self.covariates)
+        return Stretches(names, self.axes.time, frames, self.covariates)
 
     def clock(self, ds: xr.Dataset) -> Clock:
         """The times of the frames."""

@@ -113,8 +113,8 @@ def fill_to(
             "it first, or pass the Dataset that was opened, which knows where it is from"
         )
     stretches = imputer.stretches(ds, members=options.get("members") or 0)
-    names, along, frames = stretches
-    check_chunks(ds, names, along, frames)
+    along, frames = stretches.along, stretches.frames
+    check_chunks(ds, stretches.read, along, frames)
     job = {}
     if Path(out).suffix == ".zarr":
         said = {name: _said(value) for name, value in options.items()} | {"skip_bad": skip_bad}
@@ -124,7 +124,7 @@ def fill_to(
         )  # fmt: skip
     damages: list[Damage] = []
     if skip_bad:
-        damages = unreadable(ds, names)
+        damages = unreadable(ds, stretches.read)
         for damage in damages:
             log.warning("left out: %s", damage)
         ds = _without(ds, damages)
@@ -162,14 +162,15 @@ def _explained(explain: Callable[[Exception], None]) -> Iterator[None]:
 
 def _in_blocks(ds: xr.Dataset, stretches: Stretches) -> xr.Dataset:
     """Lazy, in blocks that are not much smaller than what is computed at once."""
-    names, along, frames = stretches
+    along, frames = stretches.along, stretches.frames
     if along is None:
         return ds
     blocks: dict[str, int] = {}
-    for name in names:
+    for name in stretches.read:
         chunks = ds[name].variable.chunksizes.get(along)
         if chunks is None:
-            blocks[name] = frames
+            if name in stretches.variables:
+                blocks[name] = frames
         elif max(chunks) * FEWEST < frames:
             blocks[name] = max(1, frames // max(chunks)) * max(chunks)
     return ds.assign({name: ds[name].chunk({along: n}) for name, n in blocks.items()})
@@ -216,10 +217,9 @@ def _name_damage(
     ds: xr.Dataset, stretches: Stretches, error: Exception, span: tuple[int, int] | None
 ) -> None:
     """Raise an error that names the chunks that cannot be read, if that is what went wrong."""
-    names, along, frames = stretches
     if span is not None:  # windows reach into the neighbouring frames
-        span = (max(0, span[0] - frames), span[1] + frames)
-    found = unreadable(ds, names, along=along, span=span)
+        span = (max(0, span[0] - stretches.frames), span[1] + stretches.frames)
+    found = unreadable(ds, stretches.read, along=stretches.along, span=span)
     if not found:
         return
     more = f" (and {len(found) - SHOWN} more)" if len(found) > SHOWN else ""

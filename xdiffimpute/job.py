@@ -28,8 +28,8 @@ def job_of(
 ) -> dict[str, Any]:
     """What the output of a fill depends on.
 
-    Of the values, three frames are looked at; of files, how many there are, how large, and when
-    they were changed.
+    Of the values, covariates among them, three frames are looked at; of files, how many there
+    are, how large, and when they were changed.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def digest(arrays: Iterable[Any]) -> str:
 def _look(ds: xr.Dataset, stretches: Stretches) -> str:
     """A checksum of the first, the middle and the last frame, as far as they can be read."""
     frames = []
-    for name in stretches.variables:
+    for name in stretches.read:
         field = ds[name]
         if stretches.along in field.dims:
             last = field.sizes[stretches.along] - 1

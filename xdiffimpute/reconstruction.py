@@ -11,7 +11,7 @@ import copy
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -96,8 +96,12 @@ class Filler:
     domain: BoolArray | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """For the way to a worker: the network on the CPU, and no masks that nobody draws from."""
+        """For the way to a worker: the network on the CPU, and no masks that nobody draws from.
+
+        Nor the patterns of the climatology's errors, which it draws itself.
+        """
         state = dict(self.__dict__)
+        state.pop("_climatological_errors", None)
         if next(self.denoiser.parameters()).device.type != "cpu":
             state["denoiser"] = copy.deepcopy(self.denoiser).cpu()
         if not self.sampler.draws:
@@ -171,7 +175,7 @@ class Filler:
         inverse = partial(self.statistics.inverse, regressors=self.regressors[start:stop])
         size = self.statistics.trusted(spread)
         share = np.divide(doubt, spread, out=np.zeros_like(spread), where=spread > 0.0)
-        lasting = [size * share * error for error in self._climatological_errors()]
+        lasting = [size * share * error for error in self._climatological_errors]
         if self.sampler.in_place:
             more = (
                 self._blended(z, series, low, start, stop, draw=k)[0]
@@ -188,8 +192,12 @@ class Filler:
             )
         ]
 
+    @cached_property
     def _climatological_errors(self) -> FloatArray:
-        """Unit errors (members, C, H, W) of the climatology where nothing was ever observed."""
+        """Unit errors (members, C, H, W) of the climatology where nothing was ever observed.
+
+        The same in all segments of all series.
+        """
         if not self.statistics.doubt.any():
             return np.zeros((self.members, 1, 1, 1), dtype=np.float32)
         drawn = [

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import dask
 import xarray as xr
@@ -36,6 +36,8 @@ REGION_BYTES = 32 * 2**20
 LEAST_BYTES = 8 * 2**20
 SHARE = 32  # of the free memory
 
+Explain: TypeAlias = Callable[[Exception, Region | None], None]
+
 
 def write_regions(
     ds: xr.Dataset,
@@ -47,7 +49,7 @@ def write_regions(
     like: str | None = None,
     restart: bool = False,
     progress: bool = False,
-    explain: Callable[[Exception, Region], None] | None = None,
+    explain: Explain | None = None,
 ) -> int:
     """Write a lazy dataset as zarr, region by region, and give it its name once it is whole.
 
@@ -71,7 +73,8 @@ def write_regions(
     progress : bool
         Show a bar.
     explain : callable, optional
-        Called with an error and the region that it came up in; may raise a better one.
+        Called with an error and the region that it came up in, or None where it came up before
+        all regions; may raise a better one.
 
     Returns
     -------
@@ -95,7 +98,8 @@ def write_regions(
         moving = [n for n, v in ready.variables.items() if v.chunks and along in v.dims]
         if manifest is None:
             ledger.clear()
-            _begin(ready, moving, ledger, source_format or 3)
+            with _looked_into(explain, ledger, None):
+                _begin(ready, moving, ledger, source_format or 3)
             regions = layout(ready, along, frames)
             manifest = {"job": job, "along": along, "longest": most, "regions": regions}
             ledger.begin(manifest)
@@ -219,7 +223,7 @@ def _write_all(
     done: set[Region],
     ledger: Ledger,
     progress: bool,
-    explain: Callable[[Exception, Region], None] | None,
+    explain: Explain | None,
 ) -> None:
     """The regions that are not there yet, one after the other."""
     count = len(done)
@@ -229,7 +233,7 @@ def _write_all(
             if region in done:
                 continue
             try:
-                with _own_threads():
+                with _looked_into(explain, ledger, region), _own_threads():
                     _write(ds, along, region, ledger)
             except KeyboardInterrupt:
                 log.warning(
@@ -237,13 +241,20 @@ def _write_all(
                     count, len(regions), ledger.folder,
                 )  # fmt: skip
                 raise
-            except Exception as error:
-                if explain is not None and not is_full(error, ledger.path.parent):
-                    explain(error, region)
-                raise
             count += 1
             bar.update()
             give_back()
+
+
+@contextmanager
+def _looked_into(explain: Explain | None, ledger: Ledger, region: Region | None) -> Iterator[None]:
+    """Errors that are not the disk's are explained, if they can be."""
+    try:
+        yield
+    except Exception as error:
+        if explain is not None and not is_full(error, ledger.path.parent):
+            explain(error, region)
+        raise
 
 
 def _write(ds: xr.Dataset, along: str, region: Region, ledger: Ledger) -> None:

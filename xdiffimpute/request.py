@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import xarray as xr
@@ -15,6 +16,7 @@ from .fitted import Fitted
 from .guidance import GUIDANCES, Guidance, Penalty
 from .methods import METHODS
 from .reconstruction import Filler
+from .registry import Registry
 from .samplers import SAMPLERS, Sampler
 
 __all__ = ["Request", "sampler_settings"]
@@ -49,12 +51,15 @@ class Request:
     guidance: str | Guidance | None = None
 
     def __post_init__(self) -> None:
-        if self.seed is not None and self.seed < 0:
-            raise ImputeError(f"seed={self.seed!r} must be a whole number of 0 or more")
-        if self.members is not None and (not isinstance(self.members, int) or self.members < 1):
-            raise ImputeError(
-                f"members={self.members!r} must be a whole number of 1 or more, of fields to draw"
-            )
+        _refuse_other("sampler", self.sampler, Sampler, SAMPLERS)
+        _refuse_other("guidance", self.guidance, Guidance, GUIDANCES)
+        for name, least, of in (("seed", 0, ""), ("members", 1, ", of fields to draw")):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+                raise ImputeError(f"{name}={value!r} must be a whole number of {least} or more{of}")
+            object.__setattr__(self, name, int(value))
 
     def chosen(self, fitted: Fitted) -> tuple[str, Sampler]:
         """Name and instance of the sampler: as given, or as the method of the fit sets it up.
@@ -109,7 +114,7 @@ class Request:
             calibration=fitted.calibration_of(name),
             density=fitted.density,
             seed=fitted.seed if self.seed is None else self.seed,
-            penalty=self._penalty(fitted, name, sampler, ds, spec),
+            penalty=self._penalty(fitted, name, sampler, ds, spec, frames),
             members=self.members or 0,
         )
         return name, filler
@@ -131,7 +136,13 @@ class Request:
             )
 
     def _penalty(
-        self, fitted: Fitted, name: str, sampler: Sampler, ds: xr.Dataset, spec: FieldSpec
+        self,
+        fitted: Fitted,
+        name: str,
+        sampler: Sampler,
+        ds: xr.Dataset,
+        spec: FieldSpec,
+        frames: int,
     ) -> Penalty | None:
         """The penalty of the law on these data."""
         if self.guidance is None:
@@ -153,7 +164,31 @@ class Request:
                 f"guidance= compares {penalty.frames} frames, and the imputer sees "
                 f"{fitted.window} at once; fit with window={penalty.frames} or more"
             )
+        if frames < penalty.frames:
+            raise ImputeError(
+                f"guidance= compares {penalty.frames} frames, and these data have {frames}; fill "
+                "more frames at once, or leave out guidance="
+            )
         return penalty
+
+
+def _refuse_other(argument: str, value: object, base: type[Any], family: Registry[Any]) -> None:
+    """Refuse what is neither None, nor a name, nor an instance."""
+    if value is None or isinstance(value, str | base):
+        return
+    names = ", ".join(map(repr, family))
+    create = f"{argument.upper()}S.create"
+    if isinstance(value, type) and issubclass(value, base):
+        own = value.__module__.rpartition(".")[2]
+        how = f"{create}({own!r})" if own in family else f"{value.__name__}(...)"
+        raise ImputeError(
+            f"{argument}={value.__name__} is a class; set one up with {how}, or give a name of "
+            f"{names}"
+        )
+    raise ImputeError(
+        f"{argument}={value!r} is neither a name of {names}, nor one that is set up, such as "
+        f"{create}({family.names()[0]!r})"
+    )
 
 
 def sampler_settings(fitted: Fitted, name: str) -> dict[str, Any]:

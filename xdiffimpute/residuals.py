@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from ._typing import BoolArray, FloatArray
+from .exceptions import ImputeError
 from .fields import FieldSpec
 from .gaps import gap_sizes
 from .geometry import Geometry
@@ -111,6 +112,7 @@ def residuals(
     withheld: Withheld,
     fills: Mapping[str, Callable[[xr.Dataset], xr.Dataset]],
     domain: BoolArray,
+    leave_out: Callable[[str, ImputeError], None] | None = None,
 ) -> Residuals:
     """Fill in several ways and compare at the same withheld cells.
 
@@ -124,10 +126,13 @@ def residuals(
         Each from a gappy Dataset to a filled one.
     domain : bool array, shape (C, H, W)
         Cells observed at least once.
+    leave_out : callable, optional
+        Called with the name of a method that cannot fill, and why; it may raise. Default: raise.
 
     Returns
     -------
     Residuals
+        Of the methods that can fill.
     """
     gappy = thinned(_cut_at(ds.chunk(), spec, withheld), spec, withheld)
     names = [c.variable for c in spec.channels[: len(spec.channels) - spec.given]]
@@ -135,22 +140,30 @@ def residuals(
     if not runs:
         log.warning("no observation could be withheld: there is no skill to report")
     right = _cut(spec.pack(ds), runs)
-    pieces: list[dict[str, list[FloatArray]]] = []
-    for fill in fills.values():
+    pieces: dict[str, dict[str, list[FloatArray]]] = {}
+    for method, fill in fills.items():
         errors: dict[str, list[FloatArray]] = {v.name: [] for v in spec.filled}
-        guesses = _cut(spec.pack(fill(gappy)), runs)
+        try:
+            guesses = _cut(spec.pack(fill(gappy)), runs)
+        except ImputeError as error:
+            if leave_out is None:
+                raise
+            leave_out(method, error)
+            continue
         for guess, known, (_, _, _, masks) in zip(guesses, right, runs, strict=True):
             for c, name in enumerate(names):
                 errors[name].append((guess - known)[:, c][masks[:, c]])
-        pieces.append(errors)
+        pieces[method] = errors
     places = _places(right, runs, spec, domain)
     out: dict[str, list[FloatArray]] = {}
     for name in (v.name for v in spec.filled):
-        every = np.array([np.concatenate([np.empty(0), *errors[name]]) for errors in pieces])
+        every = np.array(
+            [np.concatenate([np.empty(0), *errors[name]]) for errors in pieces.values()]
+        )
         answered: BoolArray = np.isfinite(every).all(axis=0)
         out[name] = [every[:, answered], *(place[answered] for place in places[name])]
     return Residuals(
-        tuple(fills), spec, withheld, {n: v[0] for n, v in out.items()},
+        tuple(pieces), spec, withheld, {n: v[0] for n, v in out.items()},
         {n: v[1] for n, v in out.items()}, {n: v[2] for n, v in out.items()},
     )  # fmt: skip
 

@@ -19,11 +19,20 @@ MARGIN = 32
 
 
 class Stretches(NamedTuple):
-    """How a fill is computed: of these variables, along this dim, so many positions at once."""
+    """How a fill is computed: of these variables, along this dim, so many positions at once.
+
+    Covariates are read and not filled.
+    """
 
     variables: tuple[str, ...]
     along: str | None
     frames: int
+    covariates: tuple[str, ...] = ()
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The variables that the fill depends on."""
+        return (*self.variables, *self.covariates)
 
 
 def default_window(frames: int) -> int:

@@ -260,11 +260,16 @@ class Statistics:
         self, spread: FloatArray, z: FloatArray, regressors: FloatArray,
         region: Region = EVERYWHERE,
     ) -> FloatArray:  # fmt: skip
-        """Standard errors in data units; through a logarithm to first order."""
-        error = np.asarray(spread * self.scale, dtype=np.float32)
+        """Standard errors in data units, of what :meth:`inverse` gives with the same ``spread``.
+
+        Where the logarithm was learned: the standard deviation of a lognormal distribution, of
+        which that is the mean.
+        """
+        error = np.asarray(self.trusted(spread) * self.scale, dtype=np.float32)
         if self.log.any():
-            values = self.inverse(z, regressors, region)[:, self.log]
-            error[:, self.log] *= values + self.floor[self.log, None, None]
+            mean = self.inverse(z, regressors, region, spread=spread)[:, self.log]
+            mean += self.floor[self.log, None, None]
+            error[:, self.log] = mean * np.sqrt(np.expm1(error[:, self.log] ** 2))
         return error
 
     def to_arrays(self) -> tuple[dict[str, AnyArray], dict[str, Any]]:

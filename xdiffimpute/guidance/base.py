@@ -6,14 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
 
+from .._typing import FloatArray
 from ..exceptions import DataError
 from ..fields import FieldSpec
 
-__all__ = ["Guidance", "Penalty", "channels_of"]
+__all__ = ["Guidance", "Penalty", "channels_of", "even_spacing", "even_step"]
+
+UNEVEN = 1e-3  # of a step
 
 
 class Penalty(ABC):
@@ -98,6 +102,68 @@ def channels_of(spec: FieldSpec, names: Sequence[str], law: str) -> list[int]:
             "before the fit"
         )
     return [labels.index(name) for name in names]
+
+
+def even_spacing(spec: FieldSpec, law: str) -> tuple[float, float]:
+    """Steps of y and x, negative where a coordinate descends.
+
+    Raises
+    ------
+    DataError
+        If there are no coordinates, or they are not evenly spaced.
+    """
+    axes = (spec.axes.y, spec.axes.x)
+    if spec.spacing is None:
+        raise DataError(
+            f"guidance={law!r} needs the distance of cells; give {axes[0]!r} and {axes[1]!r} "
+            "coordinates, evenly spaced, with ds.assign_coords(...)"
+        )
+    for dim, places in zip(axes, (spec.grid.y, spec.grid.x), strict=True):
+        steps = np.diff(np.empty(0) if places is None else places)
+        if not np.allclose(steps, np.median(steps), rtol=UNEVEN, atol=0.0):
+            raise DataError(
+                f"guidance={law!r} needs cells that are evenly spaced, and the steps of {dim!r} "
+                f"go from {_extremes(steps)}; bring the data onto an even grid with "
+                f"ds.interp({dim}=...)"
+            )
+    return spec.spacing
+
+
+def even_step(ds: xr.Dataset, spec: FieldSpec, law: str, fewest: int) -> float:
+    """Seconds from frame to frame.
+
+    Raises
+    ------
+    DataError
+        If there are too few frames, no times, or the times are not evenly spaced.
+    """
+    dim = spec.axes.time
+    frames = 1 if dim is None else ds.sizes[dim]
+    if dim is None or frames < fewest:
+        raise DataError(
+            f"guidance={law!r} compares {fewest} frames along a time axis, and these data have "
+            f"{frames}; fill more frames at once, or leave out guidance="
+        )
+    clock, held = spec.clock(ds), ds[dim].dtype
+    if not clock.dated and held.kind != "m":
+        raise DataError(
+            f"guidance={law!r} needs the time from frame to frame, and {dim!r} holds {held}, "
+            f"neither dates nor durations; decode its units with xr.decode_cf(ds), or give it "
+            f"dates with ds.assign_coords({dim}=pd.to_datetime(...))"
+        )
+    steps = np.diff(clock.days) * 86400.0
+    step = float(np.median(steps))
+    if not np.allclose(steps, step, rtol=UNEVEN, atol=0.0):
+        raise DataError(
+            f"guidance={law!r} needs frames at even intervals, and the steps of {dim!r} go from "
+            f"{_extremes(steps)} s; put in the missing ones with "
+            f"ds.resample({dim}='{step:g}s').asfreq()"
+        )
+    return step
+
+
+def _extremes(steps: FloatArray) -> str:
+    return f"{steps.min():g} to {steps.max():g}"
 
 
 def beside(field: Tensor, axis: int, cells: int) -> Tensor:

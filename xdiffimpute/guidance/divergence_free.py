@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..exceptions import DataError
 from ..fields import FieldSpec
-from .base import Guidance, Penalty, channels_of
+from .base import Guidance, Penalty, channels_of, even_spacing
 
 __all__ = ["DivergenceFree"]
 
@@ -60,14 +60,10 @@ class DivergenceFree(Guidance):
             cosine = np.maximum(np.cos(latitude), NEAR_POLE)
             east = np.gradient(np.unwrap(longitude, axis=1), axis=1) * EARTH_RADIUS * cosine
             north = np.gradient(latitude, axis=0) * EARTH_RADIUS
-        elif spec.spacing is not None:
-            cosine = np.ones(spec.shape)
-            north, east = (np.full(spec.shape, step) for step in spec.spacing)
         else:
-            raise DataError(
-                f"guidance='divergence_free' needs the distance of cells; give {spec.axes.y!r} "
-                f"and {spec.axes.x!r} evenly spaced coordinates, or latitudes and longitudes"
-            )
+            cosine = np.ones(spec.shape)
+            steps = even_spacing(spec, "divergence_free")
+            north, east = (np.full(spec.shape, step) for step in steps)
         scale = float(np.median(np.abs(east)))  # so that the residual is a difference of velocities
         parts = (scale / (2 * east), scale / (2 * north * cosine), cosine)
         across, along, stretch = (torch.from_numpy(part.astype(np.float32)) for part in parts)

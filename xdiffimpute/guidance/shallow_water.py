@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..exceptions import DataError
 from ..fields import FieldSpec
-from .base import Guidance, Penalty, beside, channels_of
+from .base import Guidance, Penalty, beside, channels_of, even_spacing, even_step
 
 __all__ = ["ShallowWater"]
 
@@ -47,15 +47,21 @@ class ShallowWater(Guidance):
     def read(self, ds: xr.Dataset, spec: FieldSpec) -> Penalty:
         places = channels_of(spec, ("u", "v", "h"), "shallow_water")
         lacking = [name for name in PARAMETERS if name not in ds.variables]
-        if lacking or spec.axes.time is None or spec.spacing is None:
+        if lacking:
             raise DataError(
-                f"guidance='shallow_water' needs the parameters {', '.join(PARAMETERS)}, a time "
-                f"and evenly spaced coordinates {spec.axes.y!r} and {spec.axes.x!r} in metres; "
-                f"{lacking or 'time or spacing'} is missing; keep them as the dataset "
-                "'shallow_water' has them"
+                f"guidance='shallow_water' needs the parameters {', '.join(PARAMETERS)}, and "
+                f"{lacking} is missing; keep them as the dataset 'shallow_water' has them"
             )
-        time = ds[spec.axes.time].values
-        step = float((time[1] - time[0]) / np.timedelta64(1, "s"))
+        for name in PARAMETERS:
+            other = [str(d) for d in ds[name].dims if d not in spec.series_dims]
+            if other:
+                raise DataError(
+                    f"guidance='shallow_water' takes one {name} for all cells and frames, and it "
+                    f"varies along {other}; take its mean: "
+                    f"ds.assign({name}=ds[{name!r}].mean({other}))"
+                )
+        spacing = even_spacing(spec, "shallow_water")
+        step = even_step(ds, spec, "shallow_water", _Waves.frames)
         like = ds[spec.variables[0].name].isel(
             {spec.axes.time: 0, spec.axes.y: 0, spec.axes.x: 0}, drop=True
         )
@@ -63,13 +69,15 @@ class ShallowWater(Guidance):
             np.asarray(ds[name].broadcast_like(like).transpose(*spec.series_dims).values).ravel()
             for name in PARAMETERS
         ]
-        steps = (abs(spec.spacing[0]), abs(spec.spacing[1]))
-        return _Waves(tuple(places), np.stack(values).astype(np.float64), steps, step)
+        return _Waves(tuple(places), np.stack(values).astype(np.float64), spacing, step)
 
 
 @dataclass(frozen=True)
 class _Waves(Penalty):
-    """Mean square residual of the three equations, brought to one unit."""
+    """Mean square residual of the three equations, brought to one unit.
+
+    Steps of y and x (m) are negative where a coordinate descends.
+    """
 
     places: tuple[int, ...]
     parameters: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -102,7 +110,7 @@ class _Waves(Penalty):
 
 
 def _on_faces(centred: Tensor, axis: int) -> Tensor:
-    """Values on the right or upper faces, of which neighbours' means are ``centred``."""
+    """Values on the faces towards the next cells, of which neighbours' means are ``centred``."""
     cells = centred.shape[axis]
     half = torch.pi * torch.fft.rfftfreq(cells, device=centred.device, dtype=centred.dtype)
     gain = torch.exp(1j * half) / torch.cos(half).clamp(min=1 / GAIN)
