@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,9 @@ from torch import Tensor
 
 from xdiffimpute.covariance import pair_sums
 from xdiffimpute.datasets import DATASETS
-from xdiffimpute.kriging import MOST_FACTORED, QUICKLY_FACTORED
-from xdiffimpute.matern import CORRELATIONS, MODELS, Model, matern_covariance
-from xdiffimpute.variography import _apart, estimate_covariance, judged_frames
+from xdiffimpute.kriging import MOST_FACTORED, QUICKLY_FACTORED, GaussianField, krige
+from xdiffimpute.matern import CORRELATIONS, MODELS, Model, fit_matern
+from xdiffimpute.variography import _apart, _Pairs, estimate_covariance, judged_frames
 
 REACH = (10, 12)
 
@@ -29,13 +31,19 @@ def model_lags(model: Model, frames: int = 3) -> np.ndarray:
     return np.asarray(shape(np.sqrt(squares)) * np.exp(-t / 4.0))
 
 
+def fitted(lags: np.ndarray, pairs: np.ndarray, model: Model) -> np.ndarray:
+    """The covariance of the fit, with the variances of the pairs."""
+    found = fit_matern(lags, pairs, model)
+    return found.covariance(lags[:, :, 0, 10, 12], (lags.shape[2], 10, 12))
+
+
 @pytest.mark.parametrize("model", MODELS, ids=str)
 def test_a_model_is_found_again_from_noisy_covariances(model: Model) -> None:
     between = np.array([[2.0, 0.6], [0.6, 1.0]])[:, :, None, None, None]
     lags = between * model_lags(model)
     rng = np.random.default_rng(0)
     noisy = lags * (1 + 0.02 * rng.standard_normal(lags.shape))
-    found, _ = matern_covariance(noisy, np.full(lags.shape, 1e4), model)
+    found = fitted(noisy, np.full(lags.shape, 1e4), model)
     np.testing.assert_allclose(found, lags, atol=0.08)
 
 
@@ -50,7 +58,7 @@ def test_near_lags_of_few_pairs_do_not_lead_the_fit_astray() -> None:
         noisy = lags + rng.standard_normal(lags.shape) / np.sqrt(pairs)
         noisy[0, 0, 0, 10, 12] = 1.0
         noisy = (noisy + noisy[..., ::-1, ::-1]) / 2
-        found, _ = matern_covariance(noisy, pairs, MODELS[2])
+        found = fitted(noisy, pairs, MODELS[2])
         wrong.append(float(abs(found - lags).mean()))
     assert max(wrong) < 0.05
 
@@ -58,7 +66,7 @@ def test_near_lags_of_few_pairs_do_not_lead_the_fit_astray() -> None:
 def test_models_are_told_apart() -> None:
     for model in MODELS:
         lags = model_lags(model)[None, None]
-        fits = {m: matern_covariance(lags, np.ones(lags.shape), m)[0] for m in MODELS}
+        fits = {m: fitted(lags, np.ones(lags.shape), m) for m in MODELS}
         wrong = {m: float(abs(fit - lags).mean()) for m, fit in fits.items()}
         assert min(wrong, key=lambda m: wrong[m]) == model
         assert wrong[model] < 0.1 * sorted(wrong.values())[1]
@@ -68,9 +76,35 @@ def test_errors_of_observation_are_no_part_of_the_model() -> None:
     lags = model_lags(MODELS[2], frames=1)[None, None]
     seen = lags.copy()
     seen[0, 0, 0, 10, 12] += 0.2  # white noise adds to lag zero alone
-    found, share = matern_covariance(seen, np.ones(lags.shape), MODELS[2])
-    assert share == pytest.approx(1 / 1.2, abs=0.01)
-    np.testing.assert_allclose(found / 1.2, lags, atol=0.01)
+    found = fit_matern(seen, np.ones(lags.shape), MODELS[2])
+    assert found.share == pytest.approx(1 / 1.2, abs=0.01)
+    np.testing.assert_allclose(found.covariance(np.ones((1, 1)), (1, 10, 12)), lags, atol=0.01)
+
+
+def test_errors_of_observation_are_no_part_of_what_channels_share() -> None:
+    """Two instruments, correlated 0.6, each with errors of its own."""
+    between = np.array([[1.0, 0.6], [0.6, 1.0]])[:, :, None, None, None]
+    clean = between * model_lags(MODELS[2], frames=1)
+    seen = clean.copy()
+    seen[[0, 1], [0, 1], 0, 10, 12] += 0.3
+    pairs = _Pairs(torch.from_numpy(seen), torch.ones(seen.shape), np.ones(2, dtype=bool))
+    found = pairs.modelled(pairs.fitted(MODELS[2])).numpy()
+    near = slice(8, 13), slice(10, 15)  # the taper of models is one here
+    np.testing.assert_allclose(found[0, 1, 0][near], clean[0, 1, 0][near], atol=0.03)
+    np.testing.assert_allclose(found[0, 0, 0, 10, 12], 1.3, atol=1e-6)
+    np.testing.assert_allclose(found[0, 0, 0, 10, 13], clean[0, 0, 0, 10, 13], atol=0.03)
+
+
+def test_what_is_given_does_not_lead_what_is_asked_for() -> None:
+    """A static field that is seen everywhere beside a rough one that is seen here and there."""
+    asked = model_lags(MODELS[0])
+    lags = np.zeros((2, 2, *asked.shape))
+    lags[0, 0], lags[1, 1] = asked, 1.0
+    pairs = np.ones(lags.shape)
+    pairs[1, 1] = 12.0
+    alone = fit_matern(lags[:1, :1], pairs[:1, :1], MODELS[0])
+    found = fit_matern(lags, pairs, MODELS[0], np.array([True, False]))
+    np.testing.assert_allclose(found.parameters, alone.parameters, atol=1e-6)
 
 
 def fields(count: int, seed: int) -> Tensor:
@@ -165,3 +199,23 @@ def test_neighbours_are_asked_where_they_know_better(
     assert (found.neighbours > 0) == near
     few = context * (torch.rand(x.shape, generator=generator) < 0.3)
     assert estimate_covariance([(x, few, query)], (12, 12), periodic=False).neighbours == 0
+
+
+def test_cells_hidden_as_for_a_score_judge_in_place_of_queries() -> None:
+    """Queries lie where next to nothing is seen, and gaps where much is: smooth is better there."""
+    source = DATASETS.create("gaussian_field", samples=24, shape=(36, 36), length=5.0, seed=0)
+    x = torch.from_numpy(next(iter(source.open().data_vars.values())).values).float()
+    x = x.reshape(-1, 1, 1, 36, 36)
+    draw = torch.rand(x.shape, generator=torch.manual_seed(0))
+    samples = [
+        (x[:12], (draw[:12] < 0.03).float(), ((draw[:12] > 0.03) & (draw[:12] < 0.06)).float())
+    ]
+    shown = (draw[12:] < 0.5).float()
+    gaps = ((draw[12:] > 0.5) & (draw[12:] < 0.6)).float()
+    rehearsal = [(x[12 + k : 13 + k], shown[[k]], gaps[[k]]) for k in range(8)]
+    wrong = []
+    for judging in ((), rehearsal):
+        found = estimate_covariance(samples, (12, 12), periodic=False, rehearsal=judging).whole
+        guess = krige(x[20:], shown[8:], partial(GaussianField, found), periodic=False)
+        wrong.append(float(((guess - x[20:])[gaps[8:] > 0]).square().mean()))
+    assert wrong[1] < 0.7 * wrong[0]

@@ -28,7 +28,7 @@ from .variography import estimate_covariance
 __all__ = ["FirstGuesses"]
 
 ORDERS = {"membrane": 1, "thin_plate": 2}
-OVERSHOOT = 1.5
+OVERSHOOT, DEVIATIONS = 1.5, 4.0
 MOST_KEPT = 4
 
 
@@ -109,7 +109,8 @@ class FirstGuesses(nn.Module):
         -------
         Tensor, shape (B, G, C, T, H, W)
             One fill for each of the names, nowhere beyond 1.5 times the largest anomaly of its
-            window and channel.
+            window and channel; that of kriging may be as far off as four times the spread, since
+            other channels can tell it of what none was observed of.
         """
         around = self.periodic if periodic is None else periodic
         with torch.autocast(x.device.type, enabled=False):
@@ -118,10 +119,18 @@ class FirstGuesses(nn.Module):
                 fill_space_time(x, context, Stiffness(*springs), order=order, periodic=around)
                 for order, springs in zip(ORDERS.values(), self.springs, strict=True)
             ]
+            limit = OVERSHOOT * x.abs().amax(dim=(-3, -2, -1), keepdim=True)
+            guesses = [_within(guess, limit) for guess in guesses]
             if self.reach is not None:
-                guesses.append(self._krige(x, context, around, levels))
-            limit = OVERSHOOT * x.abs().amax(dim=(-3, -2, -1), keepdim=True)[:, None]
-            return torch.maximum(torch.minimum(torch.stack(guesses, dim=1), limit), -limit)
+                most = torch.maximum(limit, DEVIATIONS * self._spread.view(-1, 1, 1, 1))
+                guesses.append(_within(self._krige(x, context, around, levels), most))
+            return torch.stack(guesses, dim=1)
+
+    @property
+    def _spread(self) -> Tensor:
+        """Of each channel as kriging knows it, shape (C,)."""
+        rows, columns = self.lags.shape[-2] // 2, self.lags.shape[-1] // 2
+        return self.lags[:, :, 0, rows, columns].diagonal().clamp(min=0.0).sqrt()
 
     def _krige(
         self, x: Tensor, context: Tensor, periodic: bool, levels: tuple[Tensor, Tensor] | None
@@ -286,3 +295,7 @@ class FirstGuesses(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """Without what can be made again."""
         return self.__dict__ | {"_made": {}}
+
+
+def _within(guess: Tensor, limit: Tensor) -> Tensor:
+    return torch.maximum(torch.minimum(guess, limit), -limit)

@@ -180,7 +180,13 @@ def _prepare(
         if rehearsal.cells:
             rest = rehearsal.remove(training_data)
             statistics = _with_better_means(
-                statistics, training_data, clock, rest, verification, spec
+                statistics,
+                training_data,
+                clock,
+                rest,
+                verification,
+                spec,
+                periodic=spec.periodic and sizes.tile[1] == spec.shape[1],
             )
     prepared = Preparation(
         spec=spec, statistics=statistics, partition=partition, reason=splitting.reason,
@@ -198,6 +204,8 @@ def _with_better_means(
     rest: xr.DataArray,
     verification: Callable[[Statistics], Verification],
     spec: FieldSpec,
+    *,
+    periodic: bool,
 ) -> Statistics:
     """A mean for each cell instead of each variable, or the reverse, where it helps the guesses.
 
@@ -207,7 +215,7 @@ def _with_better_means(
     wrong = {
         kind: verification(
             Statistics.fit(rest, clock, kind=kind, log=list(statistics.log))
-        ).errors_of_guesses(spec.periodic)
+        ).errors_of_guesses(periodic)
         for kind in ("variable", "cell")
     }
     (plain, cells), (fine, _) = wrong["variable"], wrong["cell"]
@@ -322,7 +330,7 @@ def _network(
     spec = prepared.spec
     whole = sizes.tile[1] == spec.shape[1]
     rows, columns = (min(REACH, n - 1) for n in spec.shape)
-    if spec.periodic and whole:
+    if spec.periodic:
         columns = min(columns, (spec.shape[1] - 1) // 2)
     reach = (sizes.window, rows, columns) if method.network.get("guesses", True) else None
     with torch.random.fork_rng(devices=[]):
@@ -350,10 +358,10 @@ def _start(
     """Tune the first guesses, and say what came out."""
     judged = judged_frames([b.places for b in batches if b.places is not None], window, frames)
     samples = [(b.x, b.context, b.counted) for b in batches]
-    shown = [] if rehearsal is None else rehearsal.samples()
-    shown = [tuple(part.to(samples[0][0].device) for part in sample) for sample in shown]
-    withheld = None if rehearsal is None else rehearsal.guessed
-    mixture = denoiser.start_from(samples, judged, withheld, shown)
+    if rehearsal is None:
+        mixture = denoiser.start_from(samples, judged)
+    else:
+        mixture = denoiser.start_from(samples, judged, rehearsal.guessed, rehearsal.samples())
     if denoiser.first is not None:
         for line in denoiser.first.describe(labels, mixture):
             log.info("%s", line)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import KDTree
 
-from ._typing import FloatArray
+from ._typing import AnyArray, FloatArray
 from .matern import Matern
 
 __all__ = ["Targets", "best_tuned", "tuned"]
@@ -35,6 +35,9 @@ PART, FINALISTS = 3, 3  # every third target for all fits, then so many of these
 AT_ONCE = 256  # targets
 FAR = 1e6  # cells and frames
 WORTH = 1e-3  # of the error, that a step has to gain
+
+
+Sample = tuple[AnyArray, AnyArray, AnyArray]
 
 
 class Targets(NamedTuple):
@@ -57,7 +60,7 @@ class Targets(NamedTuple):
     @classmethod
     def of(
         cls,
-        samples: Sequence[tuple[FloatArray, FloatArray, FloatArray]],
+        samples: Sequence[Sample],
         matern: Matern,
         *,
         periodic: bool,
@@ -178,11 +181,11 @@ def tuned(
     for factor in factors:
         for _ in range(SWEEPS):
             before = least
-            matern, least = _scaled(matern, noise, least, targets, factor)
             errors = {other: targets.error(matern, other) for other in NOISES}
             other = min(errors, key=lambda n: errors[n])
             if errors[other] < (1 - WORTH) * least:
                 noise, least = other, errors[other]
+            matern, least = _scaled(matern, noise, least, targets, factor)
             if not least < (1 - WORTH) * before:
                 break
     return matern, noise, least
@@ -229,22 +232,24 @@ def best_tuned(fits: Sequence[Matern], targets: Targets) -> tuple[Matern, float]
     True
     """
     some = Targets(*(part[::PART] for part in targets))
-    rough = sorted((tuned(fit, some, factors=FACTORS[:1]) for fit in fits), key=lambda found: found[2])
+    rough = sorted(
+        (tuned(fit, some, factors=FACTORS[:1]) for fit in fits), key=lambda found: found[2]
+    )
     best = [tuned(found[0], targets, found[1]) for found in rough[:FINALISTS]]
     return min(best, key=lambda found: found[2])[:2]
 
 
-def _spread(samples: Sequence[tuple[FloatArray, FloatArray, FloatArray]]) -> FloatArray:
+def _spread(samples: Sequence[Sample]) -> FloatArray:
     """Root mean square of each channel where it is asked, shape (C,)."""
     dims = (0, 2, 3, 4)
     squares = sum((np.square(x) * (query > 0)).sum(axis=dims) for x, _, query in samples)
     counts = sum((query > 0).sum(axis=dims) for *_, query in samples)
-    return np.sqrt(np.maximum(squares / np.maximum(counts, 1), 1e-12))
+    return np.asarray(np.sqrt(np.maximum(squares / np.maximum(counts, 1), 1e-12)))
 
 
 def _pool(
-    targets: FloatArray, seen: FloatArray, matern: Matern, width: int | None
-) -> tuple[FloatArray, FloatArray]:
+    targets: AnyArray, seen: AnyArray, matern: Matern, width: int | None
+) -> tuple[FloatArray, AnyArray]:
     """Lags to the observations near targets (N, 3), shape (N, P, 3), and which these are."""
     index = np.arange(len(seen))
     if width is not None:  # observations stand on either side of the seam too
@@ -268,7 +273,7 @@ def _pool(
     return lags, index[pool]
 
 
-def _stretched(cells: FloatArray, matern: Matern) -> FloatArray:
+def _stretched(cells: AnyArray, matern: Matern) -> FloatArray:
     """Points whose distances are those that the correlation falls with, shape (N, 3)."""
     p = matern.parameters
     frame, row, column = cells.T

@@ -309,13 +309,13 @@ def _candidates(
     """
     first = pairs.lags.new_tensor(NOISES[0])
     fits = [pairs.fitted(model) for model in pairs.models]
-    fields = [tuple(part.cpu().numpy() for part in sample) for sample in samples]
-    targets = Targets.of(fields, fits[0], periodic=periodic)
-    if targets is not None:
-        best = min(fits, key=lambda fit: targets.error(fit, NOISES[0]))
-        targets = Targets.of(fields, best, periodic=periodic)
-    if targets is None:
+    fields = [(x.cpu().numpy(), c.cpu().numpy(), q.cpu().numpy()) for x, c, q in samples]
+    some = Targets.of(fields, fits[0], periodic=periodic)
+    if some is None:
         return [(trial, first) for fit in fits for trial in (fit.clean(), fit)]
+    errors = [some.error(fit, NOISES[0]) for fit in fits]
+    best = fits[int(np.argmin(errors))]
+    targets = Targets.of(fields, best, periodic=periodic) or some
     tuned, noise = best_tuned([fit.clean() for fit in fits], targets)
     return [(best.clean(), first), (best, first), (tuned, first.new_tensor(noise))]
 

@@ -95,15 +95,13 @@ class Verification:
         lazy = [packed.isel(series=s, time=slice(a, a + t)) for s, a in places]
         inputs, targets, masks, features, distances, doubts = [], [], [], [], [], []
         self.offsets: list[tuple[int, int]] = []
-        for (s, a), piece in zip(places, dask.compute(*lazy), strict=True):
+        for ((s, a), own), piece in zip(places.items(), dask.compute(*lazy), strict=True):
             regressors = clock.regressors(statistics.harmonics)[a : a + t]
             values = np.asarray(piece.values, dtype=np.float32)
             z = statistics.forward(values, regressors).transpose(1, 0, 2, 3)
             hidden = withheld.hidden(s, a, z.shape[1]) & np.isfinite(z)
-            asked = hidden
-            if counted is not None:
-                frames = np.arange(a, a + z.shape[1])
-                asked = hidden & counted(np.full_like(frames, s), frames)[:, None, None]
+            asked = np.zeros_like(hidden)
+            asked[:, own] = hidden[:, own]
             for y, x in _tiles(asked, sizes.tile, rng):
                 rows, above = surroundings(y.start, sizes.tile[0], z.shape[2], MARGIN)
                 columns, left = surroundings(x.start, sizes.tile[1], z.shape[3], MARGIN)
@@ -180,8 +178,9 @@ class Verification:
         order = np.random.default_rng(self.seed).permutation(self.windows)
         context = torch.isfinite(self.inputs)
         x = torch.where(context, self.inputs, 0.0) + self._paste(self.targets)
-        query = self._paste(self.weights)
-        return [(x[[n]], context[[n]].to(x), query[[n]]) for n in order]
+        fields = (part.to(self.device) for part in (x, context.to(x), self._paste(self.weights)))
+        x, known, query = fields
+        return [(x[[n]], known[[n]], query[[n]]) for n in order]
 
     def guessed(self, denoiser: Denoiser) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The first guesses at withheld cells, of the windows that :meth:`error` looks at.
@@ -346,14 +345,26 @@ def _variance(packed: xr.DataArray, withheld: Withheld, statistics: Statistics) 
 
 def _places(
     withheld: Withheld, frames: int, window: int, most: int, rng: np.random.Generator
-) -> list[tuple[int, int]]:
-    """(series, first frame) of windows that hold withheld frames, at most so many."""
-    starts = np.clip(withheld.time - window // 2, 0, frames - window)
-    pairs = sorted({(int(s), int(t)) for s, t in zip(withheld.series, starts, strict=True)})
-    if len(pairs) > most:
-        chosen = np.sort(rng.choice(len(pairs), size=most, replace=False))
-        pairs = [pairs[int(k)] for k in chosen]
-    return pairs
+) -> dict[tuple[int, int], list[int]]:
+    """(series, first frame) of windows, at most so many, and which of their frames each judges.
+
+    Withheld frames stand in the middle of theirs, as what is filled does, and in one only.
+    """
+    half = max(1, window // 2)
+    found: dict[tuple[int, int], list[int]] = {}
+    before, start = (-1, -1), 0
+    for s, t in sorted(
+        {(int(s), int(t)) for s, t in zip(withheld.series, withheld.time, strict=True)}
+    ):
+        if before != (s, t - 1) or t >= start + half:
+            start = t
+        before = s, t
+        first = int(np.clip(start - (window - half) // 2, 0, frames - window))
+        found.setdefault((s, first), []).append(t - first)
+    keys = sorted(found)
+    if len(keys) > most:
+        keys = [keys[int(k)] for k in np.sort(rng.choice(len(keys), size=most, replace=False))]
+    return {key: found[key] for key in keys}
 
 
 def _tiles(
