@@ -49,6 +49,20 @@ def test_the_plate_follows_a_plane(window):
     assert float((plate - x).square().mean().sqrt()) < 0.05 * float(x.std())
 
 
+def test_a_channel_without_observations_is_told_of_by_another():
+    x = torch.randn(1, 2, 1, 16, 16, generator=torch.manual_seed(0))
+    context = torch.zeros_like(x)
+    context[:, 1] = 1.0
+    guesses = FirstGuesses(2, (1, 4, 4))
+    between = torch.tensor([[1.0, 0.9], [0.9, 1.0]])
+    lags = torch.zeros_like(guesses.lags)
+    lags[:, :, 0, 4, 4] = between
+    guesses.lags.copy_(lags)
+    guesses.noise.fill_(1e-6)
+    kriged = guesses(x, context)[:, 2]
+    torch.testing.assert_close(kriged[:, 0], 0.9 * x[:, 1], atol=1e-3, rtol=1e-3)
+
+
 def test_extrapolation_is_limited():
     x = torch.zeros(1, 1, 1, 16, 16)
     x[..., :4] = torch.arange(4.0)

@@ -74,15 +74,19 @@ def test_a_fit_rehearses_at_training_cells_of_frames_that_judge(
     made = []
 
     def spied(packed, withheld, *rest, **options):
-        made.append((packed, withheld))
-        return Verification(packed, withheld, *rest, **options)
+        check = Verification(packed, withheld, *rest, **options)
+        made.append((packed, withheld, check))
+        return check
 
     monkeypatch.setattr(fitting, "Verification", spied)
     ds = xdi.example(days=40)
     imputer = ds.impute.fit(steps=1, window=3, statistics="variable", progress=False)
-    (whole, score), (known, trial) = made
+    (whole, score, _), (known, trial, check) = made
     assert score is imputer.fitted.withheld and trial.cells > 20
-    assert judges(trial.series, trial.time, 3, 40).all()
+    counted = trial.some(judges(trial.series, trial.time, 3, 40))
+    assert int(check.masks.sum()) == counted.cells > 0  # each once, and none of other frames
+    for x, context, query in check.samples():
+        assert not (context * query).any() and bool(x[query > 0].any())
     values = known.values[trial.series, trial.time]
     assert np.isfinite(values[trial.masks]).all()  # training cells
     hidden = np.isfinite(whole.values) & np.isnan(known.values)
