@@ -37,7 +37,9 @@ __all__ = ["Denoiser", "Target", "crop"]
 Target = Literal["data", "noise"]
 
 MIXED = 12
-LEAST = 0.02  # that the guesses share evenly at first
+# What the guesses share evenly at first, less where the error of their mixture is less than large,
+# since even half a percent of climatology is much beside a hundredth.
+LEAST, LARGE = 0.02, 0.2
 UNITS = (1e-6, 1.0)  # squared
 _LOG_VARIANCE = (-12.0, 4.0)
 
@@ -325,7 +327,9 @@ class Denoiser(nn.Module):
             self.first.adopt(whole)
         weights, error = best_mixture(sets)
         mixture = torch.from_numpy(weights.astype(np.float32)).to(self.prior.device)
-        self.prior.copy_(((1.0 - LEAST) * mixture + LEAST / len(mixture)).log())
+        wrong = np.sqrt(sets[-1].error(weights).clip(*UNITS)) / LARGE
+        least = mixture.new_tensor(LEAST * wrong.clip(max=1.0))
+        self.prior.copy_(((1.0 - least) * mixture + least / len(mixture)).log())
         self.unit.copy_(torch.from_numpy(np.sqrt(error.clip(*UNITS)).astype(np.float32)))
         return mixture
 

@@ -293,6 +293,7 @@ def krige(
     periodic: bool,
     added: Tensor | None = None,
     neighbours: int = 0,
+    many: int = MOST_FACTORED,
     asked: Tensor | None = None,
 ) -> Tensor:
     """Expected values of windows of any size given their context.
@@ -312,6 +313,8 @@ def krige(
     neighbours : int
         If not zero, windows of many observations are kriged from the so many that matter most to
         a tile of cells, instead of from all by conjugate gradients.
+    many : int
+        More than so many.
     asked : bool Tensor, shape (B, C, T, H, W), optional
         Where it is wanted; what is kriged from neighbours is zero elsewhere. Default: outside the
         context.
@@ -338,7 +341,7 @@ def krige(
     wanted = context == 0 if asked is None else asked & (context == 0)
     near = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     if neighbours:
-        near = context.flatten(1).sum(dim=1) > MOST_FACTORED
+        near = context.flatten(1).sum(dim=1) > many
         if added is not None:
             near &= added <= NOISY
     out = torch.zeros_like(x)

@@ -48,7 +48,7 @@ WORTH = 1.01  # factors are made where the error without them is more than so ma
 WORK = 3e10  # cubes of the numbers of observations that are factored
 CELLS_A_SAMPLE = 4_000  # of samples so few that their windows overlap: a small dataset
 WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of tapers, over the reach
-NOISES = (1e-3, 1e-7, 1e-5, 1e-4, 1e-2, 5e-2, 0.2)  # the first one while others are compared
+NOISES = (1e-3, 1e-6, 1e-5, 1e-4, 1e-2, 5e-2, 0.2)  # the first one while others are compared
 NEIGHBOURS = (0, 128)  # from which windows of many observations are kriged; 0 is from all
 ROUNDS, LOOK_EVERY = 12, 4
 PACE = 0.3
@@ -264,39 +264,48 @@ class _Pairs(NamedTuple):
 
 
 class _Judge(NamedTuple):
-    """Windows whose queries say how good a covariance is."""
+    """Windows whose queries say how good a covariance is.
+
+    Those of many observations are kriged as if these were very many: in less time than by
+    factors, so that more windows judge.
+    """
 
     few: list[Sample]
     more: list[Sample]
+    large: list[Sample]  # that may be worth a factor
     periodic: bool
     neighbours: int = 0
 
     @classmethod
     def of(cls, samples: Sequence[Sample], cells: int, work: float, periodic: bool) -> _Judge:
-        few, more = (
-            _affordable(_first(samples, k * cells, k * LEAST_JUDGED), k * work) for k in (1, FINAL)
-        )
-        return cls(few, more, periodic)
+        few, more = (_first(samples, k * cells, k * LEAST_JUDGED) for k in (1, FINAL))
+        large = _affordable(_between(more, QUICKLY_FACTORED, MOST_FACTORED), FINAL * work)
+        return cls(few, more, large, periodic)
 
     def __call__(
-        self, covariance: Covariance, by: Sequence[Sample] = (), factored: int = MOST_FACTORED
+        self, covariance: Covariance, by: Sequence[Sample] = (), many: int = QUICKLY_FACTORED
     ) -> float:
         """Mean over the channels of the squared error over the square of the values."""
-        return _error(covariance, by or self.more, self.periodic, factored, self.neighbours)
+        return _error(covariance, by or self.more, self.periodic, self.neighbours, many)
 
     def nearest(self, sure: Sequence[Covariance]) -> int:
         """From how many neighbours windows of very many observations are best kriged."""
-        if not _between(self.more, MOST_FACTORED):
+        large = _between(self.more, QUICKLY_FACTORED)
+        if not large:
             return 0
-        return min(
-            NEIGHBOURS, key=lambda n: min(self._replace(neighbours=n)(c, self.few) for c in sure)
-        )
+
+        def least(neighbours: int) -> float:
+            judge = self._replace(neighbours=neighbours)
+            return min(judge(covariance, large) for covariance in sure)
+
+        return min(NEIGHBOURS, key=least)
 
     def worth_a_factor(self, covariance: Covariance) -> int:
-        """Up to how many observations a factor is worth its time."""
-        large = _between(self.more, QUICKLY_FACTORED, MOST_FACTORED)
-        without = self(covariance, large, QUICKLY_FACTORED) if large else np.inf
-        worth = not large or without > WORTH * self(covariance, large)
+        """Up to how many observations a factor is worth its time; also where none can judge."""
+        if not self.large:
+            return MOST_FACTORED
+        steps = self._replace(neighbours=0)(covariance, self.large)
+        worth = steps > WORTH * self(covariance, self.large, MOST_FACTORED)
         return MOST_FACTORED if worth else QUICKLY_FACTORED
 
 
@@ -407,17 +416,19 @@ def _between(samples: Sequence[Sample], few: int, most: float = torch.inf) -> li
 
 
 def _error(
-    covariance: Covariance, samples: Sequence[Sample], periodic: bool, factored: int,
-    neighbours: int,
-) -> float:  # fmt: skip
-    """Mean over the channels of the squared error at the query over the square of the values."""
+    covariance: Covariance, samples: Sequence[Sample], periodic: bool, neighbours: int, many: int
+) -> float:
+    """Mean over the channels of the squared error at the query over the square of the values.
+
+    Windows of so many observations are not factored.
+    """
     dims = (0, 2, 3, 4)
     channels = samples[0][0].shape[1]
     wrong, whole = torch.zeros(channels), torch.zeros(channels)
-    field_of = cache(partial(GaussianField, covariance, factored=factored))
+    field_of = cache(partial(GaussianField, covariance, factored=many))
     for x, context, query in samples:
         guess = krige(
-            x * context, context, field_of, periodic=periodic, neighbours=neighbours,
+            x * context, context, field_of, periodic=periodic, neighbours=neighbours, many=many,
             asked=query > 0,
         )  # fmt: skip
         wrong += ((guess - x).square() * query).sum(dim=dims).cpu()

@@ -1,8 +1,8 @@
 """Observations set aside, in the shape of the data's own gaps, to measure skill honestly.
 
 A withheld cell is never part of a context, a query, or a statistic, except that weights of
-propensity, where they are asked for, are two numbers a channel from all observations. What is withheld is
-drawn by the partition that training uses, so the score answers the question a user has:
+propensity, where they are asked for, are two numbers a channel from all observations. What is
+withheld is drawn by the partition that training uses, so the score answers the question a user has:
 how good is the fill in gaps like mine?
 """
 
