@@ -137,7 +137,6 @@ def test_windows_of_many_observations_are_kriged_from_neighbours(
 ) -> None:
     """Nearly as from all of them, where steps are still far off; of noise that was added too."""
     monkeypatch.setattr("xdiffimpute.covariance.MOST_TOGETHER", together)
-    monkeypatch.setattr("xdiffimpute.kriging.MOST_FACTORED", 300)
     lags = gaussian(24, 30, 10, 2, channels=2)
     covariance = Covariance(lags, torch.tensor(1e-3))
     field_of = partial(GaussianField, covariance, factored=10**6)
@@ -147,7 +146,7 @@ def test_windows_of_many_observations_are_kriged_from_neighbours(
     context[0] *= torch.rand(x[0].shape, generator=generator) < 0.2  # few: by a factor anyway
     added = torch.tensor([0.0, 0.0, 0.02])
     exact = krige(x, context, field_of, periodic=periodic, added=added)
-    near = krige(x, context, field_of, periodic=periodic, added=added, neighbours=128)
+    near = krige(x, context, field_of, periodic=periodic, added=added, neighbours=128, many=300)
     steps = krige(x, context, partial(GaussianField, covariance, factored=0), periodic=periodic,
                   added=added)  # fmt: skip
     outside = context == 0
@@ -159,20 +158,21 @@ def test_windows_of_many_observations_are_kriged_from_neighbours(
     torch.testing.assert_close(near[1:][~outside[1:]], x[1:][~outside[1:]])
     asked = torch.zeros_like(outside)
     asked[..., :5, :5] = True
-    some = krige(x, context, field_of, periodic=periodic, added=added, neighbours=128, asked=asked)
+    some = krige(
+        x, context, field_of, periodic=periodic, added=added, neighbours=128, many=300, asked=asked
+    )
     torch.testing.assert_close(some[asked], near[asked])
     assert not some[1:][(outside & ~asked)[1:]].any()
 
 
 def test_neighbours_in_pieces_of_a_large_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xdiffimpute.kriging.MOST_FACTORED", 300)
     field_of = partial(GaussianField, Covariance(gaussian(60, 70, 6), torch.tensor(0.05)))
     generator = torch.manual_seed(0)
     x = field_of((60, 70), 1, False).draw(1, generator)[..., :60, :70]
     context = (torch.rand(x.shape, generator=generator) < 0.5).float()
-    whole = krige(x, context, field_of, periodic=False, neighbours=128)
+    whole = krige(x, context, field_of, periodic=False, neighbours=128, many=300)
     monkeypatch.setattr("xdiffimpute.kriging.NEAR_SIZES", Sizes(50, 40, 16))
-    pieces = krige(x, context, field_of, periodic=False, neighbours=128)
+    pieces = krige(x, context, field_of, periodic=False, neighbours=128, many=300)
     assert float((pieces - whole).abs().max()) < 0.1 * float(x.std())
 
 
