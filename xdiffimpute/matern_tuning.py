@@ -25,7 +25,7 @@ from .matern import Matern
 
 __all__ = ["Targets", "best_tuned", "tuned"]
 
-COUNT = 1000  # targets
+COUNT = 1000
 POOL, NEIGHBOURS = 96, 32
 STRETCHES = (0.25, 1.0, 4.0)  # of time, in which observations are near
 FACTORS = (1.6, 1.2)
@@ -64,6 +64,7 @@ class Targets(NamedTuple):
         matern: Matern,
         *,
         periodic: bool,
+        count: int = COUNT,
         seed: int = 0,
     ) -> Targets | None:
         """Draw some from all windows.
@@ -76,6 +77,8 @@ class Targets(NamedTuple):
             What tells what is near, with time stretched by several factors.
         periodic : bool
             Whether the last axis wraps around.
+        count : int
+            How many, about.
         seed : int
 
         Returns
@@ -96,7 +99,7 @@ class Targets(NamedTuple):
         """
         rng = np.random.default_rng(seed)
         windows = [(b, sample) for sample in samples for b in range(len(sample[0]))]
-        each = -(-COUNT // max(1, len(windows)))
+        each = -(-count // max(1, len(windows)))
         spread = _spread(samples)
         parts = []
         for b, (x, context, query) in windows:
@@ -115,34 +118,39 @@ class Targets(NamedTuple):
             return None
         return cls(*(np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True)))
 
-    def error(self, matern: Matern, noise: float) -> float:
-        """Mean square error of kriging from the most correlated observations.
+    def errors(self, matern: Matern, noises: Sequence[float]) -> FloatArray:
+        """Mean square errors of kriging from the most correlated observations.
 
         Parameters
         ----------
         matern : Matern
-        noise : float
-            Variance of the errors of observation over that of the field.
+        noises : sequence of float
+            Variances of the errors of observation over that of the field.
 
         Returns
         -------
-        float
+        float array, shape (noises,)
         """
-        total = 0.0
+        total = np.zeros(len(noises))
+        every = np.arange(NEIGHBOURS)
         for a in range(0, len(self.values), AT_ONCE):
             lags, known = self.lags[a : a + AT_ONCE], self.known[a : a + AT_ONCE]
             near = matern.correlation(list(np.moveaxis(lags, -1, 0)))
             best = np.argpartition(-near, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
             lags = np.take_along_axis(lags, best[..., None], axis=1)
-            right = np.take_along_axis(near, best, axis=1)
+            right = np.take_along_axis(near, best, axis=1)[..., None]
+            known = np.take_along_axis(known, best, axis=1)
             between = lags[:, :, None] - lags[:, None]
             system = matern.correlation(list(np.moveaxis(between, -1, 0)))
-            every = np.arange(NEIGHBOURS)
-            system[:, every, every] = 1.0 + noise
-            weights = np.linalg.solve(system, right[..., None])[..., 0]
-            guess = (weights * np.take_along_axis(known, best, axis=1)).sum(axis=1)
-            total += float(np.square(guess - self.values[a : a + AT_ONCE]).sum())
+            for k, noise in enumerate(noises):
+                system[:, every, every] = 1.0 + noise
+                guess = (np.linalg.solve(system, right)[..., 0] * known).sum(axis=1)
+                total[k] += np.square(guess - self.values[a : a + AT_ONCE]).sum()
         return total / len(self.values)
+
+    def error(self, matern: Matern, noise: float) -> float:
+        """The same with one noise."""
+        return float(self.errors(matern, [noise])[0])
 
 
 def tuned(
@@ -181,10 +189,9 @@ def tuned(
     for factor in factors:
         for _ in range(SWEEPS):
             before = least
-            errors = {other: targets.error(matern, other) for other in NOISES}
-            other = min(errors, key=lambda n: errors[n])
-            if errors[other] < (1 - WORTH) * least:
-                noise, least = other, errors[other]
+            errors = targets.errors(matern, NOISES)
+            if errors.min() < (1 - WORTH) * least:
+                noise, least = NOISES[int(errors.argmin())], float(errors.min())
             matern, least = _scaled(matern, noise, least, targets, factor)
             if not least < (1 - WORTH) * before:
                 break

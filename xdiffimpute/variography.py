@@ -47,6 +47,7 @@ SHRUNK = (0.0, 0.3, 0.6)  # towards the fitted model, which is tried by itself t
 WORTH = 1.01  # factors are made where the error without them is more than so many times theirs
 WORK = 3e10  # cubes of the numbers of observations that are factored
 CELLS_A_SAMPLE = 4_000  # of samples so few that their windows overlap: a small dataset
+CELLS_A_TARGET = 150
 WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of tapers, over the reach
 NOISES = (1e-3, 1e-6, 1e-5, 1e-4, 1e-2, 5e-2, 0.2)  # the first one while others are compared
 NEIGHBOURS = (0, 128)  # from which windows of many observations are kriged; 0 is from all
@@ -129,7 +130,7 @@ def estimate_covariance(
     work = WORK * cells / JUDGED_CELLS
     judge = _Judge.of(rehearsal or others, cells, work, periodic)
     pairs = _Pairs.of(learned, reach, periodic=periodic)
-    fits = _candidates(pairs, rehearsal or others, periodic)
+    fits = _candidates(pairs, rehearsal or others, periodic, cells // CELLS_A_TARGET)
     trials = [Covariance(pairs.modelled(fit), noise) for fit, noise in fits]
     judge = judge._replace(neighbours=judge.nearest(trials))
     errors = [judge(trial) for trial in trials]
@@ -310,7 +311,7 @@ class _Judge(NamedTuple):
 
 
 def _candidates(
-    pairs: _Pairs, samples: Sequence[Sample], periodic: bool
+    pairs: _Pairs, samples: Sequence[Sample], periodic: bool, count: int
 ) -> list[tuple[Matern, Tensor]]:
     """Fits with a noise each: of the pairs, with its errors of observation or without, and tuned.
 
@@ -319,12 +320,12 @@ def _candidates(
     first = pairs.lags.new_tensor(NOISES[0])
     fits = [pairs.fitted(model) for model in pairs.models]
     fields = [(x.cpu().numpy(), c.cpu().numpy(), q.cpu().numpy()) for x, c, q in samples]
-    some = Targets.of(fields, fits[0], periodic=periodic)
+    some = Targets.of(fields, fits[0], periodic=periodic, count=count)
     if some is None:
         return [(trial, first) for fit in fits for trial in (fit.clean(), fit)]
     errors = [some.error(fit, NOISES[0]) for fit in fits]
     best = fits[int(np.argmin(errors))]
-    targets = Targets.of(fields, best, periodic=periodic) or some
+    targets = Targets.of(fields, best, periodic=periodic, count=count) or some
     tuned, noise = best_tuned([fit.clean() for fit in fits], targets)
     return [(best.clean(), first), (best, first), (tuned, first.new_tensor(noise))]
 
