@@ -48,7 +48,7 @@ test-slow: $(VENV)/.complete  ## the tests that take minutes
 	$(BIN)/python -m pytest -m "slow and not gpu" --timeout 3600
 
 bench: OMP_NUM_THREADS = 2
-bench: $(VENV)/.complete  ## benchmarks that need no data; they take the better part of an hour
+bench: $(VENV)/.complete  ## benchmarks that need no data; they take long
 	for name in import_time first_guesses members guidance failing_stations streaming gaussian_limit; do \
 	  echo "== $$name"; $(BIN)/python recipes/benchmarks/$$name.py || exit 1; done
 

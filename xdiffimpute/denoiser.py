@@ -18,7 +18,7 @@ noise instead (noise matching), and it can be shown the noisy query (Appendix D)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -36,7 +36,7 @@ __all__ = ["Denoiser", "Target", "crop"]
 
 Target = Literal["data", "noise"]
 
-MIXED = 12
+MIXED, REHEARSED = 12, 48
 # What the guesses share evenly at first, less where the error of their mixture is less than large,
 # since even half a percent of climatology is much beside a hundredth.
 LEAST, LARGE = 0.02, 0.2
@@ -289,7 +289,6 @@ class Denoiser(nn.Module):
         self,
         samples: Sequence[tuple[Tensor, Tensor, Tensor]],
         judged: Sequence[Tensor] | None = None,
-        withheld: Callable[[Denoiser], Iterable[tuple[Tensor, Tensor, Tensor]]] | None = None,
         rehearsal: Sequence[tuple[Tensor, Tensor, Tensor]] = (),
     ) -> Tensor:
         """Tune the first guesses on data, and start from their best constant mixture.
@@ -303,10 +302,9 @@ class Denoiser(nn.Module):
         samples : sequence of (x, context, query), each of shape (B, C, T, H, W)
         judged : sequence of bool Tensor, shape (B, T), optional
             Frames that the covariance of kriging is not made from, until the mixture is found.
-        withheld : callable, optional
-            From this network to guesses (B, G, C, T, H, W), values and a mask (B, C, T, H, W).
         rehearsal : sequence of (x, context, query), each of shape (B, C, T, H, W), optional
-            The same cells and what is shown about them, which judge covariances.
+            Cells that are withheld to judge covariances and the mixture, and what is shown about
+            them.
 
         Returns
         -------
@@ -321,8 +319,11 @@ class Denoiser(nn.Module):
             alone = [(x, c, q * f) for (x, c, q), f in zip(asked, own, strict=False)]
             asked = alone if any(bool(q.any()) for *_, q in alone) else asked
         sets = [Products.of((self.guess(x, context), x, query) for x, context, query in asked)]
-        if withheld is not None:
-            sets.append(Products.of(withheld(self)))
+        if rehearsal:
+            some = rehearsal[:REHEARSED]
+            sets.append(
+                Products.of((self.guess(x, context), x, query) for x, context, query in some)
+            )
         if self.first is not None and whole is not None:
             self.first.adopt(whole)
         weights, error = best_mixture(sets)

@@ -40,6 +40,7 @@ from .survey import sample_masks
 from .training import train
 from .training_log import TrainingLog, open_log
 from .transforms import Statistics
+from .tuning import KINDS, in_doubt
 from .validation import check_dataset, check_values, tell_of_covariates
 from .variography import judged_frames, judges
 from .verification import Verification
@@ -162,11 +163,11 @@ def _prepare(
     warn_of_dependence(packed, clock, spec, weighted=options.propensity)
     statistics = Statistics.fit(training_data, clock, kind=options.statistics, log=logs)
     statistics = statistics.without_cells(spec.constant(ds))
-    doubtful = statistics.kind == "variable" or (
-        statistics.kind == "cell" and training_data.chunks is None  # else two more passes
+    doubtful = in_doubt(options.statistics, statistics) and (
+        statistics.kind == "variable" or training_data.chunks is None  # else two more passes
     )
     several = packed.sizes["series"] * packed.sizes["time"] > 2
-    if options.statistics == "auto" and doubtful and several:
+    if doubtful and several:
         rehearsal = withhold(
             training_data, clock, found, window=sizes.window, seed=options.seed + REHEARSAL
         )
@@ -216,7 +217,7 @@ def _with_better_means(
         kind: verification(
             Statistics.fit(rest, clock, kind=kind, log=list(statistics.log))
         ).errors_of_guesses(periodic)
-        for kind in ("variable", "cell")
+        for kind in KINDS
     }
     (plain, cells), (fine, _) = wrong["variable"], wrong["cell"]
     if statistics.kind == "variable":
@@ -358,10 +359,8 @@ def _start(
     """Tune the first guesses, and say what came out."""
     judged = judged_frames([b.places for b in batches if b.places is not None], window, frames)
     samples = [(b.x, b.context, b.counted) for b in batches]
-    if rehearsal is None:
-        mixture = denoiser.start_from(samples, judged)
-    else:
-        mixture = denoiser.start_from(samples, judged, rehearsal.guessed, rehearsal.samples())
+    hidden = [] if rehearsal is None else rehearsal.samples()
+    mixture = denoiser.start_from(samples, judged, hidden)
     if denoiser.first is not None:
         for line in denoiser.first.describe(labels, mixture):
             log.info("%s", line)

@@ -57,7 +57,8 @@ class Tuner:
         found = Statistics.fit(self.packed, self.clock, kind=kind)
         if not self.trials or not in_doubt(kind, found) or self.packed.size > MOST_CELLS:
             return found
-        errors = {name: self._with_kind(method, name, found) for name in KINDS}
+        whole = replace(self, packed=self.packed.compute())  # a pass for each trial and kind
+        errors = {name: whole._with_kind(method, name, found) for name in KINDS}
         best = min(errors, key=lambda name: errors[name])
         log.info(
             "%s: climatology by %s (mean square error at hidden observations: %s)", method.name,

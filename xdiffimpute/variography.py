@@ -140,7 +140,7 @@ def estimate_covariance(
         _likelier, damping=taper(reach, WIDER * width * max(reach), pairs.lags.device),
         periodic=periodic, generator=torch.Generator().manual_seed(seed),
     )  # fmt: skip
-    apart, rounds = trial, _ = best, 0
+    apart, trial, rounds = best, best, 0
     for k, sample in enumerate(_in_turn(learned, cells, work)):
         trial = likelier(trial, sample)
         if (k + 1) % LOOK_EVERY == 0:

@@ -6,7 +6,7 @@ the sampler is chosen on them, and the standard error is calibrated on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import dask
 import numpy as np
@@ -181,23 +181,6 @@ class Verification:
         fields = (part.to(self.device) for part in (x, context.to(x), self._paste(self.weights)))
         x, known, query = fields
         return [(x[[n]], known[[n]], query[[n]]) for n in order]
-
-    def guessed(self, denoiser: Denoiser) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """The first guesses at withheld cells, of the windows that :meth:`error` looks at.
-
-        Yields
-        ------
-        guesses : Tensor, shape (B, G, C, T, h, w)
-        targets, weights : Tensor, shape (B, C, T, h, w)
-        """
-        size = self._at_once
-        picked = _spread(self.windows, LOOKED_AT)
-        tile = (self.targets.shape[-2], self.targets.shape[-1])
-        for k in range(0, len(picked), size):
-            now = picked[k : k + size]
-            guesses = self._guesses(denoiser, now).cpu()
-            guesses = crop(guesses, [self.offsets[n] for n in now], tile)
-            yield guesses, self.targets[now], self.weights[now]
 
     @property
     def _at_once(self) -> int:
