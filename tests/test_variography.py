@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from xdiffimpute.covariance import pair_sums
+from xdiffimpute.covariance import Covariance, pair_sums
 from xdiffimpute.datasets import DATASETS
 from xdiffimpute.kriging import MOST_FACTORED, QUICKLY_FACTORED, GaussianField, krige
-from xdiffimpute.matern import CORRELATIONS, MODELS, Model, fit_matern
-from xdiffimpute.variography import _apart, _Pairs, estimate_covariance, judged_frames
+from xdiffimpute.matern import CORRELATIONS, MODELS, Matern, Model, fit_matern
+from xdiffimpute.variography import _apart, _Judge, _Pairs, estimate_covariance, judged_frames
 
 REACH = (10, 12)
 
@@ -184,6 +184,19 @@ def test_factors_are_made_where_they_are_worth_it(noise: float, factored: int) -
     few = context * (torch.rand(x.shape, generator=generator) < 0.5)  # nobody knows of large ones
     found = estimate_covariance([(x, few, query)], (12, 12), periodic=False)
     assert found.factored == MOST_FACTORED
+
+
+def test_large_windows_choose_a_covariance_by_factors() -> None:
+    """Forty steps do better with more noise than there is, factors do not."""
+    x, context, query, _ = dense_windows(0.0)
+    judge = _Judge.of([(x, context, query)], cells=150_000, work=3e10, periodic=False)
+    matern = Matern(Model("matern92", smooth=True), np.array([*2 * [-np.log(6.0)], *4 * [0], 1]))
+    lags = torch.from_numpy(matern.covariance(np.ones((1, 1)), (1, 16, 16))).float()
+    trials = [Covariance(lags, torch.tensor(noise)) for noise in (1e-2, 1e-3, 1e-6)]
+    steps = [judge(trial) for trial in trials]
+    factors = [judge(trial, judge.exact, MOST_FACTORED) for trial in trials]
+    assert np.argmin(steps) == 0
+    assert judge.best(trials) == (np.argmin(factors), steps[1]) == (1, steps[1])
 
 
 @pytest.mark.parametrize(("noise", "most", "near"), [(0.0, 128, True), (0.5, 8, False)])

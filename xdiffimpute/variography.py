@@ -42,6 +42,7 @@ __all__ = ["Estimates", "estimate_covariance", "judged_frames", "judges"]
 
 JUDGED_CELLS = 150_000
 FINAL, FINALISTS = 2, 2  # so many times the cells for so many of each kind
+EXACT, EXACTLY = 8, 3  # so many times the work, for so many covariances that seem best
 LEAST_JUDGED = 2  # windows, however large
 SHRUNK = (0.0, 0.3, 0.6)  # towards the fitted model, which is tried by itself too
 WORTH = 1.01  # factors are made where the error without them is more than so many times theirs
@@ -133,8 +134,7 @@ def estimate_covariance(
     fits = _candidates(pairs, rehearsal or others, periodic, cells // CELLS_A_TARGET)
     trials = [Covariance(pairs.modelled(fit), noise) for fit, noise in fits]
     judge = judge._replace(neighbours=judge.nearest(trials))
-    errors = [judge(trial) for trial in trials]
-    fit, noise = fits[int(np.argmin(errors))]
+    fit, noise = fits[judge.best(trials)[0]]
     (width, share), best, least = _best_mixed(pairs, judge, fit, noise)
     likelier = partial(
         _likelier, damping=taper(reach, WIDER * width * max(reach), pairs.lags.device),
@@ -273,21 +273,39 @@ class _Judge(NamedTuple):
 
     few: list[Sample]
     more: list[Sample]
-    large: list[Sample]  # that may be worth a factor
+    exact: list[Sample]  # of those, as many as there is time to make factors of
     periodic: bool
     neighbours: int = 0
 
     @classmethod
     def of(cls, samples: Sequence[Sample], cells: int, work: float, periodic: bool) -> _Judge:
         few, more = (_first(samples, k * cells, k * LEAST_JUDGED) for k in (1, FINAL))
-        large = _affordable(_between(more, QUICKLY_FACTORED, MOST_FACTORED), FINAL * work)
-        return cls(few, more, large, periodic)
+        exact = _affordable(_between(more, 0, MOST_FACTORED), EXACT * work)
+        return cls(few, more, exact, periodic)
 
     def __call__(
         self, covariance: Covariance, by: Sequence[Sample] = (), many: int = QUICKLY_FACTORED
     ) -> float:
         """Mean over the channels of the squared error over the square of the values."""
         return _error(covariance, by or self.more, self.periodic, self.neighbours, many)
+
+    @property
+    def large(self) -> list[Sample]:
+        """Windows that may be worth a factor."""
+        return _between(self.exact, QUICKLY_FACTORED)
+
+    def best(self, trials: Sequence[Covariance]) -> tuple[int, float]:
+        """Which of some is best, and its error.
+
+        Where windows are large, the few that seem best are compared by factors, as they would
+        fill: neighbours and steps do not rank them as factors do.
+        """
+        errors = [self(trial) for trial in trials]
+        ranked = sorted(range(len(trials)), key=errors.__getitem__)
+        if self.large:
+            own = {k: self(trials[k], self.exact, MOST_FACTORED) for k in ranked[:EXACTLY]}
+            ranked = sorted(own, key=own.__getitem__)
+        return ranked[0], errors[ranked[0]]
 
     def nearest(self, sure: Sequence[Covariance]) -> int:
         """From how many neighbours windows of very many observations are best kriged."""
@@ -341,15 +359,11 @@ def _best_mixed(
     keys = [(width, share) for width in widths[:FINALISTS] for share in SHRUNK]
     trials = {key: Covariance(pairs.mixed(key[0], fit, key[1]), usual) for key in keys}
     trials[widths[0], 1.0] = Covariance(pairs.modelled(fit), first)
-    errors = {key: judge(trial) for key, trial in trials.items()}
-    best = min(errors, key=lambda key: errors[key])
-    wrong = {errors[best]: trials[best]}
-    for noise in NOISES:
-        if noise != float(trials[best].noise):
-            trial = trials[best]._replace(noise=first.new_tensor(noise))
-            wrong[judge(trial)] = trial
-    least = min(wrong)
-    return best, wrong[least], least
+    key = list(trials)[judge.best(list(trials.values()))[0]]
+    noises = {float(trials[key].noise), *NOISES}
+    noisy = [trials[key]._replace(noise=first.new_tensor(noise)) for noise in sorted(noises)]
+    found, error = judge.best(noisy)
+    return key, noisy[found], error
 
 
 def _apart(

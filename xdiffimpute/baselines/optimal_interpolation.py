@@ -50,9 +50,9 @@ class OptimalInterpolation(Baseline):
     noise : float
         Variance of the errors of observation over that of the field, 0 to pass through the
         observations; tuned if not given.
-    covariance : {"exponential", "matern32", "matern52"}
-        Shape of the correlation, from rough to smooth: Matern with nu = 1/2, 3/2 and 5/2;
-        tuned if not given.
+    covariance : {"exponential", "matern32", "matern52", "matern72", "matern92"}
+        Shape of the correlation, from rough to smooth: Matern with nu = 1/2 to 9/2; tuned if not
+        given.
     neighbors : int
         Observations K in each estimate.
     **options
@@ -78,7 +78,7 @@ class OptimalInterpolation(Baseline):
         "length": (10.0, 2.5, 5.0, 20.0, 40.0, 80.0, 160.0),
         "time_scale": (2.0, 0.0, 1.0, 4.0, 8.0),
         "noise": (0.01, 0.0, 0.03, 0.1, 0.3),
-        "covariance": ("matern32", "exponential", "matern52"),
+        "covariance": ("matern32", "exponential", "matern52", "matern72", "matern92"),
         "neighbors": (30,),
     }
 
