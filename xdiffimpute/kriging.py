@@ -33,6 +33,7 @@ from torch import Tensor
 from .covariance import Covariance, Spectrum, factor, spectrum
 from .neighbourhoods import FLOOR, Neighbourhoods
 from .relaxation import inner_product, ratio
+from .spectral_filter import SpectralFilter
 from .tiling import ramp, starts
 
 __all__ = ["FieldOf", "GaussianField", "Sizes", "krige", "pieces"]
@@ -99,12 +100,13 @@ class GaussianField:
         noise = covariance.variance.clamp(min=TINY).float() * covariance.noise.float()
         self.noise = noise.clamp(min=TINY).view(1, -1, 1, 1, 1)
         self._near: dict[tuple[int, bool], list[Neighbourhoods]] = {}
-        self._single = self.spectrum.matrices.to(torch.complex64)
+        single = self.spectrum.matrices.to(torch.complex64)
+        self._single = SpectralFilter.of(single)
         cells = (2 * shape[0] - 1) * (2 * shape[1] - 1)
         fits = 8 * cells * self.spectrum.matrices[:, 0, 0].numel() <= LARGEST_TABLE
         self._factored = factored if fits else -1
         if not fits:
-            self.spectrum = Spectrum(self._single, self.spectrum.size)
+            self.spectrum = Spectrum(single, self.spectrum.size)
 
     @cached_property
     def table(self) -> Tensor:
@@ -170,7 +172,8 @@ class GaussianField:
                 system.diagonal().mul_(1 + FLOOR).add_(noise[b, g][at])
                 factor = torch.linalg.cholesky(system)
                 weights[b, g][at] = torch.cholesky_solve(values[b, g][at][:, None], factor)[:, 0]
-        return self._filtered(self.spectrum.matrices, weights.view_as(y)).float()
+        exact = SpectralFilter.of(self.spectrum.matrices)
+        return self._filtered(exact, weights.view_as(y)).float()
 
     def near_mean(
         self, x: Tensor, context: Tensor, asked: Tensor, neighbours: int,
@@ -231,14 +234,13 @@ class GaussianField:
         return self._filtered(self._root, white.to(self.noise.device))
 
     @cached_property
-    def _root(self) -> Tensor:
+    def _root(self) -> SpectralFilter:
         """Square roots of the spectrum's matrices."""
         root = factor(self.spectrum.matrices)
         if root is None:
             values, vectors = torch.linalg.eigh(self.spectrum.matrices)
             root = (vectors * values.clamp(min=0.0).sqrt()[..., None, :]) @ vectors.mH
-        single: Tensor = root.to(torch.complex64)
-        return single
+        return SpectralFilter.of(root.to(torch.complex64))
 
     def power(self, fields: Tensor) -> Tensor:
         """Mean cross-spectra of fields (B, C, T, h, w) on the torus, as in a Spectrum."""
@@ -268,14 +270,9 @@ class GaussianField:
             direction.mul_(ratio(size, before)).add_(left)
         return weights
 
-    def _filtered(self, matrices: Tensor, u: Tensor) -> Tensor:
+    def _filtered(self, spectral: SpectralFilter, u: Tensor) -> Tensor:
         """Fields (B, C, T, H, W), zero beyond their edges, times a spectrum: on the torus."""
-        waves = self._waves(u)
-        if matrices.shape[-1] == 1:
-            waves = matrices[..., 0, 0][:, None] * waves
-        else:
-            waves = torch.einsum("ghwij,bgjhw->bgihw", matrices, waves)
-        fields: Tensor = torch.fft.irfft2(waves, s=self.spectrum.size)
+        fields: Tensor = torch.fft.irfft2(spectral(self._waves(u)), s=self.spectrum.size)
         return fields.reshape(*u.shape[:3], *self.spectrum.size)
 
     def _waves(self, u: Tensor) -> Tensor:
