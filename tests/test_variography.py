@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from xdiffimpute.covariance import Covariance, pair_sums
+from xdiffimpute.covariance_judge import CovarianceJudge
 from xdiffimpute.datasets import DATASETS
 from xdiffimpute.kriging import MOST_FACTORED, QUICKLY_FACTORED, GaussianField, krige
 from xdiffimpute.matern import CORRELATIONS, MODELS, Matern, Model, fit_matern
-from xdiffimpute.variography import _apart, _Judge, _Pairs, estimate_covariance, judged_frames
+from xdiffimpute.pair_covariance import PairCovariance
+from xdiffimpute.variography import _apart, estimate_covariance, judged_frames
 
 REACH = (10, 12)
 
@@ -87,7 +89,7 @@ def test_errors_of_observation_are_no_part_of_what_channels_share() -> None:
     clean = between * model_lags(MODELS[2], frames=1)
     seen = clean.copy()
     seen[[0, 1], [0, 1], 0, 10, 12] += 0.3
-    pairs = _Pairs(torch.from_numpy(seen), torch.ones(seen.shape), np.ones(2, dtype=bool))
+    pairs = PairCovariance(torch.from_numpy(seen), torch.ones(seen.shape), np.ones(2, dtype=bool))
     found = pairs.modelled(pairs.fitted(MODELS[2])).numpy()
     near = slice(8, 13), slice(10, 15)  # the taper of models is one here
     np.testing.assert_allclose(found[0, 1, 0][near], clean[0, 1, 0][near], atol=0.03)
@@ -189,7 +191,7 @@ def test_factors_are_made_where_they_are_worth_it(noise: float, factored: int) -
 def test_large_windows_choose_a_covariance_by_factors() -> None:
     """Forty steps do better with more noise than there is, factors do not."""
     x, context, query, _ = dense_windows(0.0)
-    judge = _Judge.of([(x, context, query)], cells=150_000, work=3e10, periodic=False)
+    judge = CovarianceJudge.of([(x, context, query)], cells=150_000, work=3e10, periodic=False)
     matern = Matern(Model("matern92", smooth=True), np.array([*2 * [-np.log(6.0)], *4 * [0], 1]))
     lags = torch.from_numpy(matern.covariance(np.ones((1, 1)), (1, 16, 16))).float()
     trials = [Covariance(lags, torch.tensor(noise)) for noise in (1e-2, 1e-3, 1e-6)]

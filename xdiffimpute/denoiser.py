@@ -30,6 +30,7 @@ from .estimator import DELTA, Prediction
 from .exceptions import ImputeError
 from .first_guess import FirstGuesses
 from .mixture import Products, best_mixture
+from .samples import Sample
 from .schedule import Schedule, make_schedule
 
 __all__ = ["Denoiser", "Target", "crop"]
@@ -287,9 +288,9 @@ class Denoiser(nn.Module):
     @torch.no_grad()
     def start_from(
         self,
-        samples: Sequence[tuple[Tensor, Tensor, Tensor]],
+        samples: Sequence[Sample],
         judged: Sequence[Tensor] | None = None,
-        rehearsal: Sequence[tuple[Tensor, Tensor, Tensor]] = (),
+        rehearsal: Sequence[Sample] = (),
     ) -> Tensor:
         """Tune the first guesses on data, and start from their best constant mixture.
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from .covariance import Covariance
 from .kriging import MOST_FACTORED, GaussianField, krige
 from .local_kriging import kriging_variance, unit_errors
+from .samples import Sample
 from .space_time import Stiffness, fill_space_time, tune
 from .variography import estimate_covariance
 
@@ -201,9 +202,9 @@ class FirstGuesses(nn.Module):
     @torch.no_grad()
     def tune(
         self,
-        samples: Sequence[tuple[Tensor, Tensor, Tensor]],
+        samples: Sequence[Sample],
         judged: Sequence[Tensor] | None = None,
-        rehearsal: Sequence[tuple[Tensor, Tensor, Tensor]] = (),
+        rehearsal: Sequence[Sample] = (),
     ) -> Covariance | None:
         """Find what fills best.
 

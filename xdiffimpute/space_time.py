@@ -31,8 +31,9 @@ import torch
 from torch import Tensor
 
 from .relaxation import inner_product, laplacian, masked_pyramid, prolong, ratio
+from .samples import Sample, first_cells
 
-__all__ = ["Stiffness", "fill_space_time", "first_cells", "tune"]
+__all__ = ["Stiffness", "fill_space_time", "tune"]
 
 STEPS = {1: 8, 2: 16}
 TUNING_CELLS = 1_000_000
@@ -191,7 +192,7 @@ def _divergence(value: Tensor, seen: Tensor, periodic: bool) -> Tensor:
 
 @torch.no_grad()
 def tune(
-    samples: Sequence[tuple[Tensor, Tensor, Tensor]],
+    samples: Sequence[Sample],
     *,
     order: int,
     periodic: bool,
@@ -233,7 +234,7 @@ def tune(
 
 def _best(
     stiffness: Stiffness, name: str, trials: list[Tensor],
-    samples: Sequence[tuple[Tensor, Tensor, Tensor]], order: int, periodic: bool,
+    samples: Sequence[Sample], order: int, periodic: bool,
 ) -> Stiffness:  # fmt: skip
     """The stiffness with, in each channel, the best value of one coordinate."""
     count = len(trials)
@@ -244,22 +245,8 @@ def _best(
     return stiffness._replace(**{name: chosen})
 
 
-def first_cells(
-    samples: Sequence[tuple[Tensor, Tensor, Tensor]], left: int
-) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """Samples of so many cells together, at least a part of the first."""
-    kept: list[tuple[Tensor, Tensor, Tensor]] = []
-    for x, context, query in samples:
-        count = max(1, left // x[0].numel()) if not kept else left // x[0].numel()
-        if count < 1:
-            break
-        kept.append((x[:count], context[:count], query[:count]))
-        left -= kept[-1][0].numel()
-    return kept
-
-
 def _errors(
-    samples: Sequence[tuple[Tensor, Tensor, Tensor]],
+    samples: Sequence[Sample],
     stiffness: Stiffness,
     order: int,
     periodic: bool,

@@ -24,7 +24,7 @@ doi:10.1016/S0047-259X(03)00096-4, on shrinking.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -32,33 +32,28 @@ import torch
 from torch import Tensor
 
 from ._typing import AnyArray, BoolArray
-from .covariance import Covariance, from_torus, pair_sums, taper
-from .kriging import MOST_FACTORED, QUICKLY_FACTORED, GaussianField, krige
-from .matern import MODELS, Matern, Model, fit_matern
+from .covariance import Covariance, from_torus, taper
+from .covariance_judge import CovarianceJudge, affordable
+from .kriging import GaussianField
+from .matern import Matern
 from .matern_tuning import Targets, best_tuned
-from .space_time import first_cells
+from .pair_covariance import PairCovariance
+from .samples import Sample, first_cells, known_cells
 
 __all__ = ["Estimates", "estimate_covariance", "judged_frames", "judges"]
 
 JUDGED_CELLS = 150_000
-FINAL, FINALISTS = 2, 2  # so many times the cells for so many of each kind
-EXACT, EXACTLY = 8, 3  # so many times the work, for so many covariances that seem best
-LEAST_JUDGED = 2  # windows, however large
+FINALISTS = 2  # widths
 SHRUNK = (0.0, 0.3, 0.6)  # towards the fitted model, which is tried by itself too
-WORTH = 1.01  # factors are made where the error without them is more than so many times theirs
 WORK = 3e10  # cubes of the numbers of observations that are factored
 CELLS_A_SAMPLE = 4_000  # of samples so few that their windows overlap: a small dataset
 CELLS_A_TARGET = 150
 WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of tapers, over the reach
 NOISES = (1e-3, 1e-6, 1e-5, 1e-4, 1e-2, 5e-2, 0.2)  # the first one while others are compared
-NEIGHBOURS = (0, 128)  # from which windows of many observations are kriged; 0 is from all
 ROUNDS, LOOK_EVERY = 12, 4
 PACE = 0.3
 STRETCH, THIRDS = 4, 3  # windows of a stretch of frames that judge; of how many it is one
-EDGE = 8.0  # of the taper of fitted models
 WIDER = 2.0  # taper of the likelier covariance
-
-Sample = tuple[Tensor, Tensor, Tensor]
 
 
 class Estimates(NamedTuple):
@@ -116,6 +111,7 @@ def estimate_covariance(
 
     Examples
     --------
+    >>> from xdiffimpute.kriging import krige
     >>> generator = torch.manual_seed(0)
     >>> x = torch.randn(64, 1, 1, 20, 20, generator=generator).cumsum(-1).cumsum(-2) / 20
     >>> x = x - x.mean(dim=(-2, -1), keepdim=True)
@@ -129,8 +125,8 @@ def estimate_covariance(
     learned, others = _apart(samples, judged)
     cells = min(JUDGED_CELLS, CELLS_A_SAMPLE * len(samples))
     work = WORK * cells / JUDGED_CELLS
-    judge = _Judge.of(rehearsal or others, cells, work, periodic)
-    pairs = _Pairs.of(learned, reach, periodic=periodic)
+    judge = CovarianceJudge.of(rehearsal or others, cells, work, periodic)
+    pairs = PairCovariance.of(learned, reach, periodic=periodic)
     fits = _candidates(pairs, rehearsal or others, periodic, cells // CELLS_A_TARGET)
     trials = [Covariance(pairs.modelled(fit), noise) for fit, noise in fits]
     judge = judge._replace(neighbours=judge.nearest(trials))
@@ -150,7 +146,7 @@ def estimate_covariance(
     judge = judge._replace(neighbours=judge.nearest([apart]))
     whole = apart
     if judged is not None:
-        pairs = _Pairs.of(samples, reach, periodic=periodic)
+        pairs = PairCovariance.of(samples, reach, periodic=periodic)
         whole = Covariance(pairs.mixed(width, fit, share), apart.noise)
         for sample in _in_turn(samples, cells, work)[:rounds]:
             whole = likelier(whole, sample)
@@ -206,130 +202,8 @@ def judges(series: AnyArray, time: AnyArray, window: int, frames: int) -> BoolAr
     return np.asarray((series + time // length) % THIRDS == THIRDS - 1)
 
 
-class _Pairs(NamedTuple):
-    """Covariances of pairs of known values, and how many pairs each rests on."""
-
-    lags: Tensor
-    pairs: Tensor
-    asked: BoolArray  # channels that are to be filled
-
-    @classmethod
-    def of(cls, samples: Sequence[Sample], reach: tuple[int, int], *, periodic: bool) -> _Pairs:
-        products: Tensor | float = 0.0
-        pairs: Tensor | float = 0.0
-        asked: Tensor | bool = False
-        for x, context, query in samples:
-            found = pair_sums(x, _known(context, query), reach, periodic=periodic)
-            products, pairs = products + found[0], pairs + found[1]
-            asked = asked | (query > 0).any(dim=4).any(dim=3).any(dim=2).any(dim=0)
-        count = torch.as_tensor(pairs)
-        some = torch.as_tensor(asked).cpu().numpy()
-        lags = torch.as_tensor(products) / count.clamp(min=1.0)
-        return cls(lags, count, some if some.any() else ~some)
-
-    @property
-    def models(self) -> list[Model]:
-        """Those that differ: of a single frame there is no smoothness in time."""
-        return [model for model in MODELS if model.smooth or self.lags.shape[2] > 1]
-
-    def fitted(self, model: Model) -> Matern:
-        """The model's fit to the pairs."""
-        return fit_matern(self.lags.cpu().numpy(), self.pairs.cpu().numpy(), model, self.asked)
-
-    def modelled(self, fit: Matern) -> Tensor:
-        """The covariance of a fit with the variances of the pairs.
-
-        Errors of observation are what a channel has at lag zero, and not between channels.
-        """
-        _, _, frames, *size = self.lags.shape
-        y, x = size[0] // 2, size[1] // 2
-        between = self.lags[:, :, 0, y, x].cpu().numpy().copy()
-        own = np.arange(len(between))
-        whole = between[own, own].copy()
-        between[own, own] *= fit.share
-        lags = torch.from_numpy(fit.covariance(between, (frames, y, x))).to(self.lags)
-        lags = lags * self._taper(EDGE)
-        if fit.share < 1.0:
-            lags[own, own, 0, y, x] = torch.from_numpy(whole).to(lags)
-        return lags
-
-    def mixed(self, width: float, fit: Matern, share: float) -> Tensor:
-        """Those of the pairs, damped by a taper as wide as so many times the reach, and a fit."""
-        if share == 1.0:
-            return self.modelled(fit)
-        return (self.lags * self._taper(width)).lerp(self.modelled(fit), share)
-
-    def _taper(self, width: float) -> Tensor:
-        reach = self.lags.shape[-2] // 2, self.lags.shape[-1] // 2
-        return taper(reach, width * max(reach), self.lags.device)
-
-
-class _Judge(NamedTuple):
-    """Windows whose queries say how good a covariance is.
-
-    Those of many observations are kriged as if these were very many: in less time than by
-    factors, so that more windows judge.
-    """
-
-    few: list[Sample]
-    more: list[Sample]
-    exact: list[Sample]  # of those, as many as there is time to make factors of
-    periodic: bool
-    neighbours: int = 0
-
-    @classmethod
-    def of(cls, samples: Sequence[Sample], cells: int, work: float, periodic: bool) -> _Judge:
-        few, more = (_first(samples, k * cells, k * LEAST_JUDGED) for k in (1, FINAL))
-        exact = _affordable(_between(more, 0, MOST_FACTORED), EXACT * work)
-        return cls(few, more, exact, periodic)
-
-    def __call__(
-        self, covariance: Covariance, by: Sequence[Sample] = (), many: int = QUICKLY_FACTORED
-    ) -> float:
-        """Mean over the channels of the squared error over the square of the values."""
-        return _error(covariance, by or self.more, self.periodic, self.neighbours, many)
-
-    @property
-    def large(self) -> list[Sample]:
-        """Windows that may be worth a factor."""
-        return _between(self.exact, QUICKLY_FACTORED)
-
-    def best(self, trials: Sequence[Covariance]) -> tuple[int, float]:
-        """Which of some is best, and its error.
-
-        Where windows are large, the few that seem best are compared by factors, as they would
-        fill: neighbours and steps do not rank them as factors do.
-        """
-        errors = [self(trial) for trial in trials]
-        ranked = sorted(range(len(trials)), key=errors.__getitem__)
-        if self.large:
-            own = {k: self(trials[k], self.exact, MOST_FACTORED) for k in ranked[:EXACTLY]}
-            ranked = sorted(own, key=own.__getitem__)
-        return ranked[0], errors[ranked[0]]
-
-    def nearest(self, sure: Sequence[Covariance]) -> int:
-        """From how many neighbours windows of very many observations are best kriged."""
-        large = _between(self.more, QUICKLY_FACTORED)
-        if not large:
-            return 0
-
-        def least(neighbours: int) -> float:
-            judge = self._replace(neighbours=neighbours)
-            return min(judge(covariance, large) for covariance in sure)
-
-        return min(NEIGHBOURS, key=least)
-
-    def worth_a_factor(self, covariance: Covariance) -> int:
-        """Up to how many observations a factor is worth its time; also where none can judge."""
-        if not self.large:
-            return MOST_FACTORED
-        steps = self._replace(neighbours=0)(covariance, self.large)
-        worth = steps > WORTH * self(covariance, self.large, MOST_FACTORED)
-        return MOST_FACTORED if worth else QUICKLY_FACTORED
-
-
 def _candidates(
-    pairs: _Pairs, samples: Sequence[Sample], periodic: bool, count: int
+    pairs: PairCovariance, samples: Sequence[Sample], periodic: bool, count: int
 ) -> list[tuple[Matern, Tensor]]:
     """Fits with a noise each: of the pairs, with its errors of observation or without, and tuned.
 
@@ -349,7 +223,7 @@ def _candidates(
 
 
 def _best_mixed(
-    pairs: _Pairs, judge: _Judge, fit: Matern, first: Tensor
+    pairs: PairCovariance, judge: CovarianceJudge, fit: Matern, first: Tensor
 ) -> tuple[tuple[float, float], Covariance, float]:
     """How wide a taper is and the share of the fit, what covariance that is, and its error."""
     usual = first.new_tensor(NOISES[0])
@@ -384,72 +258,11 @@ def _apart(
     return (learned, others) if known and others else (list(samples), list(samples))
 
 
-def _first(samples: Sequence[Sample], cells: int, least: int) -> list[Sample]:
-    """Samples of so many cells together, or so many of them if that is more."""
-    found = first_cells(samples, cells)
-    return found if len(found) >= least else list(samples[:least])
-
-
-def _known(context: Tensor, query: Tensor) -> Tensor:
-    """1 where the value is known."""
-    return (context + (query > 0)).clamp(max=1.0)
-
-
 def _in_turn(samples: Sequence[Sample], cells: int, work: float) -> list[Sample]:
     """A part of a sample for each round, all of which is shown."""
-    shown = [(x, known, known) for x, known in ((x, _known(c, q)) for x, c, q in samples)]
-    parts = [_affordable(first_cells([sample], cells), work)[0] for sample in shown]
+    shown = [(x, known, known) for x, known in ((x, known_cells(c, q)) for x, c, q in samples)]
+    parts = [affordable(first_cells([sample], cells), work)[0] for sample in shown]
     return [parts[k % len(parts)] for k in range(ROUNDS)]
-
-
-def _affordable(samples: Sequence[Sample], work: float) -> list[Sample]:
-    """As many of the windows as can be kriged with so much work on factors, one at least."""
-    kept: list[Sample] = []
-    for x, context, query in samples:
-        count = context.flatten(1).sum(dim=1)
-        cost = torch.where(count <= MOST_FACTORED, count**3, 0.0 * count).double().cumsum(0)
-        fits = max(int((cost <= work).sum()), 0 if kept else 1)
-        if not fits:
-            break
-        kept.append((x[:fits], context[:fits], query[:fits]))
-        work -= float(cost[fits - 1])
-        if fits < len(x):
-            break
-    return kept
-
-
-def _between(samples: Sequence[Sample], few: int, most: float = torch.inf) -> list[Sample]:
-    """The windows with more observations than few, up to most: there may be none."""
-    found = []
-    for sample in samples:
-        count = sample[1].flatten(1).sum(dim=1)
-        some = (count > few) & (count <= most)
-        if some.any():
-            x, context, query = (field[some] for field in sample)
-            found.append((x, context, query))
-    return found
-
-
-def _error(
-    covariance: Covariance, samples: Sequence[Sample], periodic: bool, neighbours: int, many: int
-) -> float:
-    """Mean over the channels of the squared error at the query over the square of the values.
-
-    Windows of so many observations are not factored.
-    """
-    dims = (0, 2, 3, 4)
-    channels = samples[0][0].shape[1]
-    wrong, whole = torch.zeros(channels), torch.zeros(channels)
-    field_of = cache(partial(GaussianField, covariance, factored=many))
-    for x, context, query in samples:
-        guess = krige(
-            x * context, context, field_of, periodic=periodic, neighbours=neighbours, many=many,
-            asked=query > 0,
-        )  # fmt: skip
-        wrong += ((guess - x).square() * query).sum(dim=dims).cpu()
-        whole += (x.square() * query).sum(dim=dims).cpu()
-    asked = whole > 0
-    return float((wrong[asked] / whole[asked]).mean()) if asked.any() else 0.0
 
 
 def _likelier(

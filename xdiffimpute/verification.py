@@ -25,6 +25,7 @@ from .partition import Partition
 from .planning import Plan
 from .propensity import Propensity
 from .samplers import Sampler
+from .samples import Sample
 from .tiled import InSurroundings, cells_at_once
 from .tiling import MARGIN, surroundings
 from .transforms import Statistics
@@ -173,7 +174,7 @@ class Verification:
             squares[c] = np.bincount(window, wrong, minlength=self.windows)
         return squares, cells
 
-    def samples(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def samples(self) -> list[Sample]:
         """Windows in no order, each (x, context, query) of shape (1, C, T, H, W)."""
         order = np.random.default_rng(self.seed).permutation(self.windows)
         context = torch.isfinite(self.inputs)
