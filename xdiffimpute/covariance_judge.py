@@ -109,7 +109,24 @@ class CovarianceJudge(NamedTuple):
 
 
 def affordable(samples: Sequence[Sample], work: float) -> list[Sample]:
-    """As many of the windows as can be kriged with so much work on factors, one at least."""
+    """As many of the windows as can be kriged with so much work on factors, one at least.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+    work : float
+        Cubes of the numbers of observations, as far as a matrix of so many is factored.
+
+    Returns
+    -------
+    list of Sample
+
+    Examples
+    --------
+    >>> x = torch.ones(3, 1, 1, 1, 10)
+    >>> [len(context) for _, context, _ in affordable([(x, x, x), (x, x, x)], work=4000)]
+    [3, 1]
+    """
     kept: list[Sample] = []
     for x, context, query in samples:
         count = context.flatten(1).sum(dim=1)
