@@ -95,3 +95,12 @@ def test_a_fit_rehearses_at_training_cells_of_frames_that_judge(
     some = score.some(score.time > 20)
     assert (some.time > 20).all() and len(some) == int((score.time > 20).sum())
     assert some.cells == int(score.masks[score.time > 20].sum())
+
+
+def test_small_errors_are_told_apart() -> None:
+    """Their squares are lost in single precision beside those of the values."""
+    for seed in range(4):
+        found = guessed((1e-3, 1e-4), 20_000, seed)
+        weights, error = best_mixture([found])
+        assert weights[2, 0] > 0.98
+        assert error[0] == pytest.approx(1e-8, rel=0.05)

@@ -38,17 +38,15 @@ class Products(NamedTuple):
     @torch.no_grad()
     def of(cls, samples: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Products:
         """Of guesses (B, G, C, T, H, W), values and a query (B, C, T, H, W), or its weights."""
-        parts = []
-        for guesses, x, query in samples:
-            counted = guesses * query[:, None]
-            found = (
-                torch.einsum("bgcthw,bkcthw->cgk", counted, guesses),
-                torch.einsum("bgcthw,bcthw->cg", counted, x),
-                torch.einsum("bcthw,bcthw->c", x.square(), query),
-                query.sum(dim=(0, 2, 3, 4)),
-            )
-            parts.append([part.cpu().double().numpy() for part in found])
-        return cls(*(np.sum(column, axis=0) for column in zip(*parts, strict=True)))
+        parts = [
+            [_products(guesses[:, :, c], x[:, c], query[:, c]) for c in range(x.shape[1])]
+            for guesses, x, query in samples
+        ]
+        sums = [
+            [np.sum(part, axis=0) for part in zip(*own, strict=True)]
+            for own in zip(*parts, strict=True)
+        ]
+        return cls(*(np.stack(column) for column in zip(*sums, strict=True)))
 
     def error(self, weights: FloatArray) -> FloatArray:
         """Mean square errors (C,) with weights (1 + G, C); one where nothing is known."""
@@ -85,6 +83,19 @@ def best_mixture(sets: Sequence[Products]) -> tuple[FloatArray, FloatArray]:
         right += (share / unit)[:, None] * products.right
     weights = _weights(gram, right)
     return weights, sets[0].error(weights)
+
+
+def _products(guesses: Tensor, x: Tensor, query: Tensor) -> list[FloatArray]:
+    """Sums for a channel, of guesses (B, G, T, H, W).
+
+    In double precision: of squares that nearly cancel, those of small errors are the rest.
+    """
+    here = query > 0
+    weight, values = query[here].double(), x[here].double()
+    columns = guesses.movedim(1, -1)[here].double()
+    counted = columns * weight[:, None]
+    found = counted.T @ columns, counted.T @ values, weight @ values.square(), weight.sum()
+    return [part.cpu().numpy() for part in found]
 
 
 def _weights(gram: FloatArray, right: FloatArray) -> FloatArray:

@@ -14,9 +14,9 @@ from .covariance import pair_sums, taper
 from .matern import MODELS, Matern, Model, fit_matern
 from .samples import Sample, known_cells
 
-__all__ = ["PairCovariance"]
+__all__ = ["EDGES", "PairCovariance"]
 
-EDGE = 8.0  # of the taper of fitted models, over the reach
+EDGES = (8.0, 3.0, 1.5)  # of the taper of fitted models, over the reach
 
 
 class PairCovariance(NamedTuple):
@@ -68,10 +68,18 @@ class PairCovariance(NamedTuple):
         """The model's fit to the pairs."""
         return fit_matern(self.lags.cpu().numpy(), self.pairs.cpu().numpy(), model, self.asked)
 
-    def modelled(self, fit: Matern) -> Tensor:
+    def modelled(self, fit: Matern, edge: float = EDGES[0]) -> Tensor:
         """The covariance of a fit with the variances of the pairs.
 
-        Errors of observation are what a channel has at lag zero, and not between channels.
+        Errors of observation are what a channel has at lag zero, and not between channels. A fit
+        that reaches far is cut off where lags end, and what that makes negative in its spectrum is
+        lost, as under noise; a taper takes it to zero instead.
+
+        Parameters
+        ----------
+        fit : Matern
+        edge : float
+            Where the taper is zero, over the reach.
         """
         _, _, frames, *size = self.lags.shape
         y, x = size[0] // 2, size[1] // 2
@@ -80,12 +88,12 @@ class PairCovariance(NamedTuple):
         whole = between[own, own].copy()
         between[own, own] *= fit.share
         lags = torch.from_numpy(fit.covariance(between, (frames, y, x))).to(self.lags)
-        lags = lags * self._taper(EDGE)
+        lags = lags * self._taper(edge)
         if fit.share < 1.0:
             lags[own, own, 0, y, x] = torch.from_numpy(whole).to(lags)
         return lags
 
-    def mixed(self, width: float, fit: Matern, share: float) -> Tensor:
+    def mixed(self, width: float, fit: Matern, share: float, edge: float = EDGES[0]) -> Tensor:
         """Those of the pairs, damped by a taper as wide as so many times the reach, and a fit.
 
         Parameters
@@ -95,10 +103,12 @@ class PairCovariance(NamedTuple):
         fit : Matern
         share : float
             Of the fit; at 1 it is all there is.
+        edge : float
+            Of the taper of the fit.
         """
         if share == 1.0:
-            return self.modelled(fit)
-        return (self.lags * self._taper(width)).lerp(self.modelled(fit), share)
+            return self.modelled(fit, edge)
+        return (self.lags * self._taper(width)).lerp(self.modelled(fit, edge), share)
 
     def _taper(self, width: float) -> Tensor:
         reach = self.lags.shape[-2] // 2, self.lags.shape[-1] // 2

@@ -37,7 +37,7 @@ from .covariance_judge import CovarianceJudge, affordable
 from .kriging import GaussianField
 from .matern import Matern
 from .matern_tuning import Targets, best_tuned
-from .pair_covariance import PairCovariance
+from .pair_covariance import EDGES, PairCovariance
 from .samples import Sample, first_cells, known_cells
 
 __all__ = ["Estimates", "estimate_covariance", "judged_frames", "judges"]
@@ -127,11 +127,11 @@ def estimate_covariance(
     work = WORK * cells / JUDGED_CELLS
     judge = CovarianceJudge.of(rehearsal or others, cells, work, periodic)
     pairs = PairCovariance.of(learned, reach, periodic=periodic)
-    fits = _candidates(pairs, rehearsal or others, periodic, cells // CELLS_A_TARGET)
-    trials = [Covariance(pairs.modelled(fit), noise) for fit, noise in fits]
+    found = _candidates(pairs, rehearsal or others, periodic, cells // CELLS_A_TARGET)
+    trials = [candidate.of(pairs) for candidate in found]
     judge = judge._replace(neighbours=judge.nearest(trials))
-    fit, noise = fits[judge.best(trials)[0]]
-    (width, share), best, least = _best_mixed(pairs, judge, fit, noise)
+    fit, _, edge = chosen = found[judge.best(trials)[0]]
+    (width, share), best, least = _best_mixed(pairs, judge, chosen)
     likelier = partial(
         _likelier, damping=taper(reach, WIDER * width * max(reach), pairs.lags.device),
         periodic=periodic, generator=torch.Generator().manual_seed(seed),
@@ -147,7 +147,7 @@ def estimate_covariance(
     whole = apart
     if judged is not None:
         pairs = PairCovariance.of(samples, reach, periodic=periodic)
-        whole = Covariance(pairs.mixed(width, fit, share), apart.noise)
+        whole = Covariance(pairs.mixed(width, fit, share, edge), apart.noise)
         for sample in _in_turn(samples, cells, work)[:rounds]:
             whole = likelier(whole, sample)
     return Estimates(apart, whole, judge.worth_a_factor(apart), judge.neighbours)
@@ -202,40 +202,54 @@ def judges(series: AnyArray, time: AnyArray, window: int, frames: int) -> BoolAr
     return np.asarray((series + time // length) % THIRDS == THIRDS - 1)
 
 
+class _Candidate(NamedTuple):
+    """A fitted model, with a noise, and a taper as wide as so many times the reach."""
+
+    fit: Matern
+    noise: float = NOISES[0]
+    edge: float = EDGES[0]
+
+    def of(self, pairs: PairCovariance) -> Covariance:
+        """Its covariance, with the variances of the pairs."""
+        lags = pairs.modelled(self.fit, self.edge)
+        return Covariance(lags, lags.new_tensor(self.noise))
+
+
 def _candidates(
     pairs: PairCovariance, samples: Sequence[Sample], periodic: bool, count: int
-) -> list[tuple[Matern, Tensor]]:
-    """Fits with a noise each: of the pairs, with its errors of observation or without, and tuned.
+) -> list[_Candidate]:
+    """Fits of the pairs, with their errors of observation or without, and tuned.
 
     Where too little is observed to tune on, those of all models.
     """
-    first = pairs.lags.new_tensor(NOISES[0])
     fits = [pairs.fitted(model) for model in pairs.models]
     fields = [(x.cpu().numpy(), c.cpu().numpy(), q.cpu().numpy()) for x, c, q in samples]
     some = Targets.of(fields, fits[0], periodic=periodic, count=count)
     if some is None:
-        return [(trial, first) for fit in fits for trial in (fit.clean(), fit)]
+        return [_Candidate(trial) for fit in fits for trial in (fit.clean(), fit)]
     errors = [some.error(fit, NOISES[0]) for fit in fits]
     best = fits[int(np.argmin(errors))]
     targets = Targets.of(fields, best, periodic=periodic, count=count) or some
     tuned, noise = best_tuned([fit.clean() for fit in fits], targets)
-    return [(best.clean(), first), (best, first), (tuned, first.new_tensor(noise))]
+    found = [_Candidate(best.clean()), _Candidate(best)]
+    return found + [_Candidate(tuned, noise, edge) for edge in EDGES]
 
 
 def _best_mixed(
-    pairs: PairCovariance, judge: CovarianceJudge, fit: Matern, first: Tensor
+    pairs: PairCovariance, judge: CovarianceJudge, candidate: _Candidate
 ) -> tuple[tuple[float, float], Covariance, float]:
     """How wide a taper is and the share of the fit, what covariance that is, and its error."""
-    usual = first.new_tensor(NOISES[0])
+    fit, _, edge = candidate
+    usual = pairs.lags.new_tensor(NOISES[0])
     widths = sorted(
         WIDTHS, key=lambda w: judge(Covariance(pairs.mixed(w, fit, 0.0), usual), judge.few)
     )
     keys = [(width, share) for width in widths[:FINALISTS] for share in SHRUNK]
-    trials = {key: Covariance(pairs.mixed(key[0], fit, key[1]), usual) for key in keys}
-    trials[widths[0], 1.0] = Covariance(pairs.modelled(fit), first)
+    trials = {key: Covariance(pairs.mixed(key[0], fit, key[1], edge), usual) for key in keys}
+    trials[widths[0], 1.0] = candidate.of(pairs)
     key = list(trials)[judge.best(list(trials.values()))[0]]
     noises = {float(trials[key].noise), *NOISES}
-    noisy = [trials[key]._replace(noise=first.new_tensor(noise)) for noise in sorted(noises)]
+    noisy = [trials[key]._replace(noise=usual.new_tensor(noise)) for noise in sorted(noises)]
     found, error = judge.best(noisy)
     return key, noisy[found], error
 
