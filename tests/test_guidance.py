@@ -106,6 +106,29 @@ def test_coordinates_may_descend() -> None:
             assert other == pytest.approx(penalty_of(ds, "divergence_free"), rel=1e-5)
 
 
+def with_units(ds: xr.Dataset, units: str, scale: float = 1.0) -> xr.Dataset:
+    """Its coordinates in other units, not converted but for a factor."""
+    return ds.assign_coords({d: (d, ds[d].values * scale, {"units": units}) for d in ("y", "x")})
+
+
+def test_distances_are_in_metres() -> None:
+    ds = DATASETS.create("shallow_water", samples=1, shape=(8, 8), frames=6).open()
+    assert penalty_of(with_units(ds, "km", 1e-3)) == pytest.approx(penalty_of(ds), rel=1e-3)
+    bare = with_units(ds, "m")
+    for dim in ("y", "x"):
+        bare[dim].attrs = {}
+    assert penalty_of(bare) == pytest.approx(penalty_of(ds))
+    with pytest.raises(DataError, match="in metres, and 'y' is in 'degree'; project the data"):
+        penalty_of(with_units(ds, "degree"))
+
+
+def test_coordinates_in_single_precision_are_even() -> None:
+    """Steps of 250.3 m near 5,100 km differ by half a metre there."""
+    ds = DATASETS.create("shallow_water", samples=1, shape=(8, 8), frames=6).open()
+    places = (5.1e6 + 250.3 * np.arange(8)).astype(np.float32)
+    penalty_of(ds.assign_coords({d: (d, places, {"units": "m"}) for d in ("y", "x")}))
+
+
 def test_steps_are_known_and_even() -> None:
     ds = DATASETS.create("shallow_water", samples=1, shape=(8, 8), frames=6).open()
     lead = ds.assign_coords(time=ds["time"] - ds["time"][0])

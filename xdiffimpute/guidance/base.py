@@ -12,12 +12,14 @@ import xarray as xr
 from torch import Tensor
 
 from .._typing import FloatArray
-from ..exceptions import DataError
+from ..exceptions import CompatibilityError, DataError
 from ..fields import FieldSpec
+from ..quantities import conversion
 
-__all__ = ["Guidance", "Penalty", "channels_of", "even_spacing", "even_step"]
+__all__ = ["Guidance", "Penalty", "channels_of", "even_spacing", "even_step", "spacing_in_metres"]
 
 UNEVEN = 1e-3  # of a step
+SINGLE = 4e-7  # of the largest coordinate: how far apart float32 puts what is evenly spaced
 
 
 class Penalty(ABC):
@@ -119,14 +121,58 @@ def even_spacing(spec: FieldSpec, law: str) -> tuple[float, float]:
             "coordinates, evenly spaced, with ds.assign_coords(...)"
         )
     for dim, places in zip(axes, (spec.grid.y, spec.grid.x), strict=True):
-        steps = np.diff(np.empty(0) if places is None else places)
-        if not np.allclose(steps, np.median(steps), rtol=UNEVEN, atol=0.0):
+        known = np.empty(0) if places is None else places
+        steps = np.diff(known)
+        rounding = SINGLE * float(np.abs(known).max(initial=0.0))
+        if not np.allclose(steps, np.median(steps), rtol=UNEVEN, atol=rounding):
             raise DataError(
                 f"guidance={law!r} needs cells that are evenly spaced, and the steps of {dim!r} "
                 f"go from {_extremes(steps)}; bring the data onto an even grid with "
                 f"ds.interp({dim}=...)"
             )
     return spec.spacing
+
+
+def spacing_in_metres(ds: xr.Dataset, spec: FieldSpec, law: str) -> tuple[float, float]:
+    """Steps of y and x (m), negative where a coordinate descends; those without units are metres.
+
+    Parameters
+    ----------
+    ds : Dataset
+    spec : FieldSpec
+    law : str
+        Its name, for errors.
+
+    Returns
+    -------
+    (float, float)
+
+    Raises
+    ------
+    DataError
+        As for :func:`even_spacing`, and if the units are no lengths.
+
+    Examples
+    --------
+    >>> coords = {dim: (dim, np.arange(3.0), {"units": "km"}) for dim in ("y", "x")}
+    >>> ds = xr.Dataset({"h": (("y", "x"), np.zeros((3, 3)))}, coords)
+    >>> spacing_in_metres(ds, FieldSpec.from_dataset(ds), "shallow_water")
+    (1000.0, 1000.0)
+    """
+    found = []
+    spacing = even_spacing(spec, law)
+    for dim, step in zip((spec.axes.y, spec.axes.x), spacing, strict=True):
+        units = ds[dim].attrs.get("units")
+        try:
+            factor, _ = conversion(str(dim), units, "m")
+        except CompatibilityError as error:
+            raise DataError(
+                f"guidance={law!r} needs the distance of cells in metres, and {dim!r} is in "
+                f"{units!r}; project the data, and give {dim!r} coordinates in m with "
+                "ds.assign_coords(...)"
+            ) from error
+        found.append(step * factor)
+    return found[0], found[1]
 
 
 def even_step(ds: xr.Dataset, spec: FieldSpec, law: str, fewest: int) -> float:

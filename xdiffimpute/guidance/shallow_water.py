@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..exceptions import DataError
 from ..fields import FieldSpec
-from .base import Guidance, Penalty, beside, channels_of, even_spacing, even_step
+from .base import Guidance, Penalty, beside, channels_of, even_step, spacing_in_metres
 
 __all__ = ["ShallowWater"]
 
@@ -60,7 +60,7 @@ class ShallowWater(Guidance):
                     f"varies along {other}; take its mean: "
                     f"ds.assign({name}=ds[{name!r}].mean({other}))"
                 )
-        spacing = even_spacing(spec, "shallow_water")
+        spacing = spacing_in_metres(ds, spec, "shallow_water")
         step = even_step(ds, spec, "shallow_water", _Waves.frames)
         like = ds[spec.variables[0].name].isel(
             {spec.axes.time: 0, spec.axes.y: 0, spec.axes.x: 0}, drop=True
