@@ -278,9 +278,10 @@ def _train(
             samples = [next(source).to(sizes.device) for _ in range(count)]
             fields = spec.channels[: len(spec.channels) - spec.given]
             labels, position = [c.label for c in fields], samples[-1].position
-            log.info("looking for the best first guesses, before the first step")
-            trial = _rehearsal(packed, clock, coordinates, prepared, sizes, options)
-            _start(denoiser, samples, labels, sizes.window, packed.sizes["time"], trial)
+            if ranks.first:
+                log.info("looking for the best first guesses, before the first step")
+                trial = _rehearsal(packed, clock, coordinates, prepared, sizes, options)
+                _start(denoiser, samples, labels, sizes.window, packed.sizes["time"], trial)
             ranks.spread(denoiser)
         watched = (
             None if method.check is None else SAMPLERS.create(method.check[0], **method.check[1])
@@ -303,10 +304,14 @@ def _rehearsal(
 ) -> Verification | None:  # fmt: skip
     """Training cells that are withheld to judge first guesses, in frames that judge covariances.
 
-    Everything else is shown, as to a fill; queries have more around them, or less.
+    They are hidden in half of all frames, as gaps are, so that about them is what a gap has about
+    it, or somewhat less. Queries have as little as a third of that. None where no frame judges.
     """
     known = prepared.withheld.remove(packed)
     judging = partial(judges, window=sizes.window, frames=packed.sizes["time"])
+    every = (np.arange(packed.sizes[dim]) for dim in ("series", "time"))
+    if not judging(*np.meshgrid(*every)).any():
+        return None
     cells = packed.sizes["channel"] * sizes.window * int(np.prod(sizes.tile))
     for trial in range(TRIALS):  # of few frames those that are drawn may be none that judge
         found = withhold(

@@ -313,8 +313,8 @@ def krige(
     many : int
         More than so many.
     asked : bool Tensor, shape (B, C, T, H, W), optional
-        Where it is wanted; what is kriged from neighbours is zero elsewhere. Default: outside the
-        context.
+        Where it is wanted; what is kriged from neighbours is zero elsewhere, but in the context,
+        whose values stay as they are, noise and all. Default: outside the context.
 
     Returns
     -------

@@ -63,8 +63,9 @@ def best_mixture(sets: Sequence[Products]) -> tuple[FloatArray, FloatArray]:
     Parameters
     ----------
     sets : sequence of Products
-        Of queries; and of withheld cells, which count as much as all queries do, where they are
-        a hundred or more: their errors are divided by the least that any mixture has there.
+        Of queries; and of withheld cells. Both count alike, since errors are divided by the least
+        that any mixture has in their set; a set of a channel with less than a hundred cells, as
+        its weights have it in sum, counts less.
 
     Returns
     -------

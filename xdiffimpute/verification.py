@@ -7,6 +7,7 @@ the sampler is chosen on them, and the standard error is calibrated on them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import dask
 import numpy as np
@@ -57,8 +58,8 @@ class Verification:
     seed : int
     propensity : Propensity, optional
         What gives the withheld cells their weights, as it does in training.
-    most : int
-        Windows, of those that hold withheld cells.
+    most : int, optional
+        Windows, of those that hold withheld cells; default: ``MAX_WINDOWS``.
     counted : callable, optional
         From series and frames to whether their withheld cells count; default: all of them do. The
         others are hidden all the same.
@@ -77,18 +78,18 @@ class Verification:
         density: float | None,
         seed: int,
         propensity: Propensity | None = None,
-        most: int = MAX_WINDOWS,
+        most: int | None = None,
         counted: Callable[[AnyArray, AnyArray], BoolArray] | None = None,
     ) -> None:
         self.partition, self.density, self.seed = partition, density, seed
         self.device = sizes.device
         self.scale = np.broadcast_to(statistics.scale[:, 0, 0], (packed.sizes["channel"],))
-        self.spread = _variance(packed, withheld, statistics)
+        self._variance = partial(_variance, packed, withheld, statistics)
         rng = np.random.default_rng(np.random.SeedSequence([seed, 4]))
         doubt = np.broadcast_to(statistics.doubt, statistics.count.shape)
         t = sizes.window
         cells = packed.sizes["channel"] * t * int(np.prod(sizes.tile))
-        most = int(np.clip(MAX_CELLS // cells, LEAST_WINDOWS, most))
+        most = int(np.clip(MAX_CELLS // cells, LEAST_WINDOWS, most or MAX_WINDOWS))
         judging = (
             withheld if counted is None else withheld.some(counted(withheld.series, withheld.time))
         )
@@ -160,7 +161,7 @@ class Verification:
         size = (self.targets.shape[-2], self.targets.shape[-1])
         guesses = crop(guesses, self.offsets, size)
         cells = self.masks.sum(dim=(2, 3, 4)).T.double().numpy()
-        squares = np.zeros(cells.shape)
+        squares, spread = np.zeros(cells.shape), self._variance()
         for c in range(self.targets.shape[1]):
             here = self.masks[:, c] > 0
             if not here.any():
@@ -168,7 +169,7 @@ class Verification:
             columns = guesses[:, :, c].movedim(1, -1)[here].double().numpy()
             target = self.targets[:, c][here].double().numpy()
             weights, *_ = np.linalg.lstsq(columns, target, rcond=None)
-            unit = float(self.scale[c]) ** 2 / max(float(self.spread[c]), 1e-30)
+            unit = float(self.scale[c]) ** 2 / max(float(spread[c]), 1e-30)
             window = here.nonzero()[:, 0].numpy()
             wrong = unit * (columns @ weights - target) ** 2
             squares[c] = np.bincount(window, wrong, minlength=self.windows)
