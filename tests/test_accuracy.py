@@ -27,6 +27,7 @@ from recipes.benchmarks.accuracy.page import PAGE, render, shown, write_page
 from recipes.benchmarks.accuracy.printing import mean_of, number
 from recipes.benchmarks.accuracy.results import (
     RESULTS,
+    knobs_of,
     path_of,
     read_result,
     read_results,
@@ -299,10 +300,22 @@ def test_results_say_what_they_were_made_with(families: Path, tmp_path: Path, mo
 def test_a_method_that_is_left_out_no_more_is_run(families: Path, tmp_path: Path) -> None:
     case = read_families(families)["tiny/half"]
     path = path_of(tmp_path, case.name, "telea", MINUTES, 0)
-    write_result(path, made(case, "telea", 0, 1.0) | {"skipped": "it is left out to show how"})
+    record = made(case, "telea", 0, 1.0) | {"skipped": "it is left out to show how"}
+    write_result(path, {key: part for key, part in record.items() if key != "knobs"})
     assert read_result(path, case) is not None
     family = case.family.model_copy(update={"without": {}})
     assert read_result(path, case.model_copy(update={"family": family})) is None
+
+
+def test_a_baseline_with_other_settings_is_run_again(families: Path, tmp_path: Path) -> None:
+    case = read_families(families)["tiny/half"]
+    path = path_of(tmp_path, case.name, "optimal_interpolation", MINUTES, 0)
+    record = made(case, "optimal_interpolation", 0, 1.0)
+    write_result(path, record)
+    assert read_result(path, case) is not None
+    few = record["knobs"] | {"covariance": ["exponential"]}
+    write_result(path, record | {"knobs": few})
+    assert read_result(path, case) is None
 
 
 def test_our_own_results_hold_what_is_asked(tiny, tmp_path: Path) -> None:
@@ -338,6 +351,8 @@ def made(case, method: str, seed: int, error: float, **more) -> dict:
         "steps": 40,
     }
     record |= {"definition": case.definition(), "fills": fills, "chosen": samplers[0]}
+    if method not in ("standard", "paper"):
+        record["knobs"] = knobs_of(method)
     return record | {"exact": fill(0.2)} | more
 
 

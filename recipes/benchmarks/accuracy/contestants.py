@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 
 from recipes.benchmarks.accuracy.family import Case
+from recipes.benchmarks.accuracy.results import knobs_of
 from recipes.benchmarks.accuracy.trial import Shown, Trial
 from xdiffimpute.baselines import BASELINES
 from xdiffimpute.diffusion import DiffusionImputer
@@ -85,7 +86,10 @@ def _baseline(name: str, case: Case, trial: Trial, seed: int, minutes: float) ->
     fitted = time.perf_counter()
     filled = _filled(method, trial.shown)
     seconds = {"fit": fitted - start, name: time.perf_counter() - fitted}
-    return {"fills": {name: trial.judge(filled)}, "chosen": name, "seconds": seconds}
+    return {
+        "fills": {name: trial.judge(filled)}, "chosen": name, "seconds": seconds,
+        "knobs": knobs_of(name),
+    }  # fmt: skip
 
 
 def _filled(method: Any, shown: Shown) -> xr.Dataset:

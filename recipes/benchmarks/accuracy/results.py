@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from recipes.benchmarks.accuracy.family import Case
+from xdiffimpute.baselines import BASELINES
 from xdiffimpute.exceptions import ImputeError
 from xdiffimpute.methods import METHODS
 
-__all__ = ["RESULTS", "path_of", "read_result", "read_results", "write_result"]
+__all__ = ["RESULTS", "knobs_of", "path_of", "read_result", "read_results", "write_result"]
 
 RESULTS = Path(__file__).parent / "results"
 FORMAT = 1
@@ -25,6 +26,13 @@ def path_of(folder: Path, case: str, method: str, minutes: float, seed: int) -> 
     """Where a result is, or will be."""
     trained = f"-{minutes:g}min" if method in METHODS else ""
     return folder / f"{case.replace('/', '.')}.{method}{trained}.seed{seed}.json"
+
+
+def knobs_of(method: str) -> dict[str, list[Any]]:
+    """What a baseline is tuned among, as JSON holds it; nothing of a network."""
+    if method not in BASELINES:
+        return {}
+    return {knob: list(values) for knob, values in BASELINES.get(method).knobs.items()}
 
 
 def write_result(path: Path, record: dict[str, Any]) -> None:
@@ -38,7 +46,8 @@ def write_result(path: Path, record: dict[str, Any]) -> None:
 def read_result(path: Path, case: Case) -> dict[str, Any] | None:
     """A result of the case as it is defined now; None if there is none.
 
-    A method that was left out has one only as long as the family says so.
+    A method that was left out has one only as long as the family says so, and a baseline only as
+    long as it is tuned among the same settings.
 
     Raises
     ------
@@ -50,7 +59,9 @@ def read_result(path: Path, case: Case) -> dict[str, Any] | None:
     try:
         record = json.loads(path.read_text())
         current = record["format"] == FORMAT and record["definition"] == case.definition()
-        current &= record.get("skipped") == case.family.without.get(record["method"])
+        method = record["method"]
+        current &= record.get("skipped") == case.family.without.get(method)
+        current &= record.get("knobs", {}) == ({} if "skipped" in record else knobs_of(method))
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ImputeError(
             f"{path}: not a result of this program ({error}); remove it, and run the case again: "
