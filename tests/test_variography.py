@@ -192,6 +192,7 @@ def test_large_windows_choose_a_covariance_by_factors() -> None:
     """Forty steps do better with more noise than there is, factors do not."""
     x, context, query, _ = dense_windows(0.0)
     judge = CovarianceJudge.of([(x, context, query)], cells=150_000, work=3e10, periodic=False)
+    judge = judge._replace(ways=(0,))
     matern = Matern(Model("matern92", smooth=True), np.array([*2 * [-np.log(6.0)], *4 * [0], 1]))
     lags = torch.from_numpy(matern.covariance(np.ones((1, 1)), (1, 16, 16))).float()
     trials = [Covariance(lags, torch.tensor(noise)) for noise in (1e-2, 1e-3, 1e-6)]
@@ -199,6 +200,22 @@ def test_large_windows_choose_a_covariance_by_factors() -> None:
     factors = [judge(trial, judge.exact, MOST_FACTORED) for trial in trials]
     assert np.argmin(steps) == 0
     assert judge.best(trials) == (np.argmin(factors), steps[1]) == (1, steps[1])
+
+
+@pytest.mark.parametrize(("noise", "most", "way"), [(0.0, 128, 128), (0.5, 8, 0)])
+def test_each_covariance_is_judged_in_the_way_that_suits_it(
+    noise: float, most: int, way: int
+) -> None:
+    """Neighbours suit smooth clean fields; under noise a few of them know less than all."""
+    x, context, query, _ = dense_windows(noise)
+    judge = CovarianceJudge.of([(x, context, query)], cells=150_000, work=3e10, periodic=False)
+    judge = judge._replace(ways=(0, most))
+    matern = Matern(Model("matern52", smooth=True), np.array([*2 * [-np.log(6.0)], *4 * [0], 1]))
+    lags = torch.from_numpy(matern.covariance(np.ones((1, 1)), (1, 16, 16))).float()
+    trial = Covariance(lags, torch.tensor(max(1e-6, noise**2)))
+    alone = {n: judge._replace(ways=(n,))(trial) for n in judge.ways}
+    assert judge(trial) == min(alone.values()) == alone[way]
+    assert judge.settled(trial).neighbours == way
 
 
 @pytest.mark.parametrize(("noise", "most", "near"), [(0.0, 128, True), (0.5, 8, False)])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cache, partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from .covariance import Covariance
@@ -35,8 +36,9 @@ class CovarianceJudge(NamedTuple):
         Of the latter as many as there is time to make factors of.
     periodic : bool
         Whether the last axis wraps around.
-    neighbours : int
-        From how many windows of many observations are kriged; 0 is from all.
+    ways : tuple of int
+        From how many neighbours windows of many observations may be kriged; 0 is from all. What
+        fits a smooth covariance may not fit a rough one, so each is judged in that which suits it.
 
     Examples
     --------
@@ -52,7 +54,7 @@ class CovarianceJudge(NamedTuple):
     more: list[Sample]
     exact: list[Sample]
     periodic: bool
-    neighbours: int = 0
+    ways: tuple[int, ...] = NEIGHBOURS[:1]
 
     @classmethod
     def of(
@@ -61,21 +63,33 @@ class CovarianceJudge(NamedTuple):
         """From samples: the first ones of so many cells, and so much work on factors."""
         few, more = (_first(samples, k * cells, k * LEAST_JUDGED) for k in (1, FINAL))
         exact = affordable(_between(more, 0, MOST_FACTORED), EXACT * work)
-        return cls(few, more, exact, periodic)
+        ways = NEIGHBOURS if _between(more, QUICKLY_FACTORED) else NEIGHBOURS[:1]
+        return cls(few, more, exact, periodic, ways)
 
     def __call__(
         self, covariance: Covariance, by: Sequence[Sample] = (), many: int = QUICKLY_FACTORED
     ) -> float:
         """Mean over the channels of the squared error over the square of the values."""
-        return _error(covariance, by or self.more, self.periodic, self.neighbours, many)
+        return min(self._errors(covariance, by or self.more, many))
+
+    def _errors(
+        self, covariance: Covariance, by: Sequence[Sample], many: int = QUICKLY_FACTORED
+    ) -> list[float]:
+        """Of each way."""
+        return [_error(covariance, by, self.periodic, way, many) for way in self.ways]
 
     @property
     def large(self) -> list[Sample]:
         """Windows that may be worth a factor."""
         return _between(self.exact, QUICKLY_FACTORED)
 
+    @property
+    def neighbours(self) -> int:
+        """From how many windows of many observations are kriged; 0 is from all."""
+        return self.ways[0]
+
     def best(self, trials: Sequence[Covariance]) -> tuple[int, float]:
-        """Which of some is best, and its error.
+        """Which of some is best, in the way that suits it, and its error.
 
         Where windows are large, the few that seem best are compared by factors, as they would
         fill: neighbours and steps do not rank them as factors do.
@@ -87,23 +101,18 @@ class CovarianceJudge(NamedTuple):
             ranked = sorted(own, key=own.__getitem__)
         return ranked[0], errors[ranked[0]]
 
-    def nearest(self, sure: Sequence[Covariance]) -> int:
-        """From how many neighbours windows of very many observations are best kriged."""
+    def settled(self, covariance: Covariance) -> CovarianceJudge:
+        """With the one way of kriging windows of many observations that suits a covariance."""
         large = _between(self.more, QUICKLY_FACTORED)
-        if not large:
-            return 0
-
-        def least(neighbours: int) -> float:
-            judge = self._replace(neighbours=neighbours)
-            return min(judge(covariance, large) for covariance in sure)
-
-        return min(NEIGHBOURS, key=least)
+        if len(self.ways) == 1 or not large:
+            return self._replace(ways=self.ways[:1])
+        return self._replace(ways=(self.ways[int(np.argmin(self._errors(covariance, large)))],))
 
     def worth_a_factor(self, covariance: Covariance) -> int:
         """Up to how many observations a factor is worth its time; also where none can judge."""
         if not self.large:
             return MOST_FACTORED
-        steps = self._replace(neighbours=0)(covariance, self.large)
+        steps = self._replace(ways=NEIGHBOURS[:1])(covariance, self.large)
         worth = steps > WORTH * self(covariance, self.large, MOST_FACTORED)
         return MOST_FACTORED if worth else QUICKLY_FACTORED
 

@@ -129,9 +129,15 @@ def estimate_covariance(
     pairs = PairCovariance.of(learned, reach, periodic=periodic)
     found = _candidates(pairs, rehearsal or others, periodic, cells // CELLS_A_TARGET)
     trials = [candidate.of(pairs) for candidate in found]
-    judge = judge._replace(neighbours=judge.nearest(trials))
     fit, _, edge = chosen = found[judge.best(trials)[0]]
-    (width, share), best, least = _best_mixed(pairs, judge, chosen)
+    width, share = _best_mixed(pairs, judge, chosen)
+    mixed = pairs.mixed(width, fit, share, edge)
+    judge = judge.settled(Covariance(mixed, mixed.new_tensor(chosen.noise_of(share))))
+    noisy = [
+        Covariance(mixed, mixed.new_tensor(noise)) for noise in sorted({chosen.noise, *NOISES})
+    ]
+    at, least = judge.best(noisy)
+    best = noisy[at]
     likelier = partial(
         _likelier, damping=taper(reach, WIDER * width * max(reach), pairs.lags.device),
         periodic=periodic, generator=torch.Generator().manual_seed(seed),
@@ -143,7 +149,6 @@ def estimate_covariance(
             if (now := judge(trial)) >= least:
                 break
             apart, least, rounds = trial, now, k + 1
-    judge = judge._replace(neighbours=judge.nearest([apart]))
     whole = apart
     if judged is not None:
         pairs = PairCovariance.of(samples, reach, periodic=periodic)
@@ -209,6 +214,10 @@ class _Candidate(NamedTuple):
     noise: float = NOISES[0]
     edge: float = EDGES[0]
 
+    def noise_of(self, share: float) -> float:
+        """Its own by itself; that of other comparisons where it is but a share."""
+        return self.noise if share == 1.0 else NOISES[0]
+
     def of(self, pairs: PairCovariance) -> Covariance:
         """Its covariance, with the variances of the pairs."""
         lags = pairs.modelled(self.fit, self.edge)
@@ -237,21 +246,23 @@ def _candidates(
 
 def _best_mixed(
     pairs: PairCovariance, judge: CovarianceJudge, candidate: _Candidate
-) -> tuple[tuple[float, float], Covariance, float]:
-    """How wide a taper is and the share of the fit, what covariance that is, and its error."""
-    fit, _, edge = candidate
+) -> tuple[float, float]:
+    """How wide a taper is and the share of the fit."""
     usual = pairs.lags.new_tensor(NOISES[0])
     widths = sorted(
-        WIDTHS, key=lambda w: judge(Covariance(pairs.mixed(w, fit, 0.0), usual), judge.few)
+        WIDTHS,
+        key=lambda w: judge(Covariance(pairs.mixed(w, candidate.fit, 0.0), usual), judge.few),
     )
     keys = [(width, share) for width in widths[:FINALISTS] for share in SHRUNK]
-    trials = {key: Covariance(pairs.mixed(key[0], fit, key[1], edge), usual) for key in keys}
-    trials[widths[0], 1.0] = candidate.of(pairs)
-    key = list(trials)[judge.best(list(trials.values()))[0]]
-    noises = {float(trials[key].noise), *NOISES}
-    noisy = [trials[key]._replace(noise=usual.new_tensor(noise)) for noise in sorted(noises)]
-    found, error = judge.best(noisy)
-    return key, noisy[found], error
+    keys.append((widths[0], 1.0))
+    trials = [
+        Covariance(
+            pairs.mixed(width, candidate.fit, share, candidate.edge),
+            usual.new_tensor(candidate.noise_of(share)),
+        )
+        for width, share in keys
+    ]
+    return keys[judge.best(trials)[0]]
 
 
 def _apart(
