@@ -61,7 +61,7 @@ class PairCovariance(NamedTuple):
 
     @property
     def models(self) -> list[Model]:
-        """Those that differ: of a single frame there is no smoothness in time."""
+        """Those that differ; of a single frame there is no smoothness in time."""
         return [model for model in MODELS if model.smooth or self.lags.shape[2] > 1]
 
     def fitted(self, model: Model) -> Matern:
