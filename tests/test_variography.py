@@ -197,7 +197,7 @@ def test_large_windows_choose_a_covariance_by_factors() -> None:
     lags = torch.from_numpy(matern.covariance(np.ones((1, 1)), (1, 16, 16))).float()
     trials = [Covariance(lags, torch.tensor(noise)) for noise in (1e-2, 1e-3, 1e-6)]
     steps = [judge(trial) for trial in trials]
-    factors = [judge(trial, judge.exact, MOST_FACTORED) for trial in trials]
+    factors = [judge.by_factors(trial) for trial in trials]
     assert np.argmin(steps) == 0
     assert judge.best(trials) == (np.argmin(factors), steps[1]) == (1, steps[1])
 

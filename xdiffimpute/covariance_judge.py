@@ -66,17 +66,17 @@ class CovarianceJudge(NamedTuple):
         ways = NEIGHBOURS if _between(more, QUICKLY_FACTORED) else NEIGHBOURS[:1]
         return cls(few, more, exact, periodic, ways)
 
-    def __call__(
-        self, covariance: Covariance, by: Sequence[Sample] = (), many: int = QUICKLY_FACTORED
-    ) -> float:
+    def __call__(self, covariance: Covariance, by: Sequence[Sample] = ()) -> float:
         """Mean over the channels of the squared error over the square of the values."""
-        return min(self._errors(covariance, by or self.more, many))
+        return min(self._errors(covariance, by or self.more))
 
-    def _errors(
-        self, covariance: Covariance, by: Sequence[Sample], many: int = QUICKLY_FACTORED
-    ) -> list[float]:
+    def _errors(self, covariance: Covariance, by: Sequence[Sample]) -> list[float]:
         """Of each way."""
-        return [_error(covariance, by, self.periodic, way, many) for way in self.ways]
+        return [_error(covariance, by, self.periodic, way, QUICKLY_FACTORED) for way in self.ways]
+
+    def by_factors(self, covariance: Covariance, by: Sequence[Sample] = ()) -> float:
+        """The same of windows that are all factored, which leaves no choice of a way."""
+        return _error(covariance, by or self.exact, self.periodic, 0, MOST_FACTORED)
 
     @property
     def large(self) -> list[Sample]:
@@ -97,7 +97,7 @@ class CovarianceJudge(NamedTuple):
         errors = [self(trial) for trial in trials]
         ranked = sorted(range(len(trials)), key=errors.__getitem__)
         if self.large:
-            own = {k: self(trials[k], self.exact, MOST_FACTORED) for k in ranked[:EXACTLY]}
+            own = {k: self.by_factors(trials[k]) for k in ranked[:EXACTLY]}
             ranked = sorted(own, key=own.__getitem__)
         return ranked[0], errors[ranked[0]]
 
@@ -110,10 +110,11 @@ class CovarianceJudge(NamedTuple):
 
     def worth_a_factor(self, covariance: Covariance) -> int:
         """Up to how many observations a factor is worth its time; also where none can judge."""
-        if not self.large:
+        large = self.large
+        if not large:
             return MOST_FACTORED
-        steps = self._replace(ways=NEIGHBOURS[:1])(covariance, self.large)
-        worth = steps > WORTH * self(covariance, self.large, MOST_FACTORED)
+        steps = self._replace(ways=NEIGHBOURS[:1])(covariance, large)
+        worth = steps > WORTH * self.by_factors(covariance, large)
         return MOST_FACTORED if worth else QUICKLY_FACTORED
 
 

@@ -214,7 +214,7 @@ class FirstGuesses(nn.Module):
             The stiffness comes from a search on the first of them, the covariance from all.
         judged : sequence of bool Tensor, shape (B, T), optional
             Frames that judge covariances. Kriging is left with one that was not made from these,
-            so that its errors there are those to expect.
+            so that its errors there are nearly those to expect.
         rehearsal : sequence of (x, context, query), each of shape (B, C, T, H, W), optional
             Judges covariances in place of the samples.
 

@@ -6,7 +6,9 @@ to a model that is fitted to it (:mod:`xdiffimpute.matern`), or tuned on errors 
 another one. Steps of expectation and maximisation do: gaps are filled with draws from the
 distribution given the data, and the covariance of what results is taken. Which model it is, how far
 lags are damped and shrunk, how much is noise and how many of the steps help is decided by the
-errors at the query in frames that the covariance is not made from; then it is made again from all.
+errors at the query in frames of which no pairs are taken; then it is made again from all. Only the
+scales and the noise of a tuned model are found in the frames that judge it, so that its errors
+there are somewhat less than elsewhere.
 They decide as well whether large windows are worth a factor of their matrix (:mod:`.kriging`);
 where none of those that judge is large, they are. Cells that are hidden as for a score judge better
 than queries, around which less is seen than around a gap.
@@ -268,7 +270,7 @@ def _best_mixed(
 def _apart(
     samples: Sequence[Sample], judged: Sequence[Tensor] | None
 ) -> tuple[list[Sample], list[Sample]]:
-    """What a covariance is made from, and what judges it: no frame is known to both."""
+    """What pairs are taken of, and what judges and tunes: no frame is known to both."""
     if judged is None:
         return list(samples), list(samples)
     learned, others = [], []
