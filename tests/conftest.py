@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from xdiffimpute import planning
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def small_batches():
+    """Tests ask what a fit does, and seldom how well it learns: a step of theirs is quick."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(planning.CELLS_A_STEP, "cpu", 6_000)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -486,6 +486,24 @@ def test_a_sampler_is_chosen_on_some_windows_after_a_short_training(monkeypatch)
     assert [most for most, _ in asked[-2:]] == [8, 8] and asked[-1][1] > 8
 
 
+def test_frames_of_which_nothing_was_withheld_judge_nothing(monkeypatch) -> None:
+    """They are not among the windows that there is time for."""
+    from xdiffimpute import verification
+
+    places, judging = verification._places, []
+
+    def counted(withheld, *others):
+        judging.append(withheld.masks.any(axis=(1, 2, 3)))
+        return places(withheld, *others)
+
+    monkeypatch.setattr(verification, "_places", counted)
+    ds = make(frames=80)
+    empty = xr.DataArray(np.arange(80) % 5 > 0, dims="time")
+    fitted = fit(ds.assign(sst=ds["sst"].where(~empty)), steps=1).fitted
+    assert not fitted.withheld.masks.any(axis=(1, 2, 3)).all()
+    assert judging and all(held.all() and len(held) for held in judging)
+
+
 def test_checks_make_the_first_guesses_of_a_window_once(monkeypatch):
     """They depend on what is observed alone; every check of a training would make them again."""
     from xdiffimpute.denoiser import Denoiser

@@ -1,14 +1,20 @@
 """A network on a CUDA device: the same answers as on the CPU, and the way back."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 from resumable import at_loss
+from stationary import gaussian
 from test_diffusion import fit, make
 
 import xdiffimpute as xdi
+from xdiffimpute.covariance import Covariance
 from xdiffimpute.denoiser import Denoiser
+from xdiffimpute.kriging import GaussianField, krige
+from xdiffimpute.local_kriging import kriging_variance
 
 pytestmark = [
     pytest.mark.gpu,
@@ -29,6 +35,22 @@ def test_saved_there_and_loaded_here(fitted, tmp_path, sampler):
     here, there = (xdi.load(tmp_path / "m.imputer", device=d) for d in ("cpu", "cuda"))
     a, b = (each.fill(ds, sampler=sampler)["sst"] for each in (here, there))
     xr.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.7])
+def test_kriging_there(share):
+    """Of windows with more observations than neighbours, and with more than have factors."""
+    covariance = Covariance(gaussian(64, 64, 8), torch.tensor(1e-3))
+    x = torch.randn(2, 1, 1, 64, 64, generator=torch.manual_seed(0))
+    context = (torch.rand(x.shape, generator=torch.manual_seed(1)) < share).float()
+    found = []
+    for device in ("cpu", "cuda"):
+        own = Covariance(*(part.to(device) for part in covariance))
+        field_of = partial(GaussianField, own)
+        given = x.to(device), context.to(device)
+        found.append(krige(*given, field_of, periodic=False, neighbours=128).cpu())
+        found.append(kriging_variance(given[1], field_of, periodic=False).cpu())
+    torch.testing.assert_close(found[2:], found[:2], rtol=1e-3, atol=1e-3)
 
 
 def test_it_learns_there(fitted):

@@ -129,6 +129,25 @@ def test_coordinates_in_single_precision_are_even() -> None:
     penalty_of(ds.assign_coords({d: (d, places, {"units": "m"}) for d in ("y", "x")}))
 
 
+def test_gaps_between_distant_coordinates_are_no_rounding() -> None:
+    """A row that is missing, at metres of a few million, whatever these are stored as."""
+    ds = DATASETS.create("shallow_water", samples=1, shape=(5, 5), frames=6).open()
+    places = 5.1e6 + np.array([0.0, 1.0, 2.0, 4.0, 5.0])
+    for kind in (np.float64, np.float32):
+        with pytest.raises(DataError, match="the steps of 'y' go from 1 to 2"):
+            penalty_of(ds.assign_coords(y=places.astype(kind), x=np.arange(5.0)))
+
+
+def test_a_divergence_knows_the_units_of_both_axes() -> None:
+    rng = np.random.default_rng(0)
+    dims, coords = ("y", "x"), {"y": np.arange(8.0) * 2, "x": np.arange(9.0)}
+    flow = xr.Dataset({k: (dims, rng.normal(size=(8, 9)).astype("f4")) for k in "uv"}, coords)
+    mixed = flow.assign_coords(y=("y", flow["y"].values / 1000, {"units": "km"}),
+                               x=("x", flow["x"].values, {"units": "m"}))  # fmt: skip
+    expected = penalty_of(flow, "divergence_free")
+    assert penalty_of(mixed, "divergence_free") == pytest.approx(expected, rel=1e-5)
+
+
 def test_steps_are_known_and_even() -> None:
     ds = DATASETS.create("shallow_water", samples=1, shape=(8, 8), frames=6).open()
     lead = ds.assign_coords(time=ds["time"] - ds["time"][0])

@@ -90,6 +90,23 @@ def test_an_observation_counts_once_in_an_estimate() -> None:
         assert len(np.unique(near, axis=0)) == len(near) >= NEIGHBOURS
 
 
+def test_an_observation_counts_once_around_a_narrow_globe() -> None:
+    """Not again from the other side."""
+    x = np.random.default_rng(0).standard_normal((1, 1, 3, 16, 6))
+    targets = Targets.of([sample(x, 0.4)], matern("matern32", 3.0, 2.0), periodic=True)
+    assert targets is not None
+    for lags in targets.lags:
+        near = lags[abs(lags).max(axis=1) < 1000]
+        around = np.concatenate([near[:, :2], near[:, 2:] % 6], axis=1)
+        assert len(np.unique(around, axis=0)) == len(near)
+
+
+def test_single_frames_have_no_time_to_tune() -> None:
+    x = np.random.default_rng(0).standard_normal((2, 1, 1, 16, 16))
+    targets = Targets.of([sample(x, 0.4)], matern("matern32", 3.0), periodic=False)
+    assert targets is not None and not targets.lags[..., 0].any()
+
+
 def test_too_few_observations_to_tune_on() -> None:
     x = np.ones((1, 1, 1, 8, 8))
     context = np.zeros_like(x)

@@ -141,9 +141,9 @@ def test_what_is_wrong_with_the_climatology_is_drawn_once(monkeypatch) -> None:
     """However many segments and series there are, and again by each worker."""
     calls: list[int] = []
 
-    def counted(seen, count, rng):
+    def counted(seen, count, rng, **options):
         calls.append(count)
-        return error_patterns(seen, count, rng)
+        return error_patterns(seen, count, rng, **options)
 
     monkeypatch.setattr("xdiffimpute.reconstruction.error_patterns", counted)
     ds = xdi.example(days=14)

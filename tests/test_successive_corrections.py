@@ -80,6 +80,9 @@ def test_patterns_of_errors_have_unit_variance_and_the_width_of_holes() -> None:
     far = (drawn[:, 2, 1:12] * drawn[:, 2, 20:31]).mean()
     assert beside > 0.7 and abs(far) < 0.1
     assert abs((drawn[:, 2, 0] * drawn[:, 2, -1]).mean()) < 0.2  # ends are not neighbours
+    around = error_patterns(seen, 400, np.random.default_rng(0), periodic=True)
+    assert (around[:, 2, 0] * around[:, 2, -1]).mean() > 0.7  # on a globe they are
+    assert around[:, ~seen].std() == pytest.approx(1.0, abs=0.05)
     few = error_patterns(seen, 2, np.random.default_rng(0))
     np.testing.assert_allclose(few, drawn[:2], atol=1e-12)
     nothing = error_patterns(np.zeros((5, 6), bool), 300, np.random.default_rng(0))

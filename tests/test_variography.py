@@ -130,7 +130,7 @@ def test_what_judges_is_not_known_to_what_is_judged() -> None:
     windows = torch.stack([x[s, t : t + 3] for s, t in places.tolist()])[:, None]
     sample = split(windows, seed=1)
     judged = judged_frames([places], window=3, frames=30)
-    (learned,), (others,) = _apart([sample], judged)
+    (learned,), (others,) = _apart([sample], judged, rehearsed=False)
     own = judged[0][:, None, :, None, None]
     assert 0.2 < float(judged[0].float().mean()) < 0.5
     assert not ((learned[1] + learned[2]) * own).any() and not (learned[0] * own).any()
@@ -144,8 +144,42 @@ def test_what_judges_is_not_known_to_what_is_judged() -> None:
 def test_one_frame_judges_itself() -> None:
     sample = split(fields(4, seed=0), seed=1)
     judged = judged_frames([torch.zeros(4, 2, dtype=torch.long)], window=1, frames=1)
-    learned, others = _apart([sample], judged)
+    learned, others = _apart([sample], judged, rehearsed=False)
     assert learned == [sample] and others == [sample]
+
+
+def test_what_a_rehearsal_judges_is_not_learned_even_where_no_query_would_judge() -> None:
+    """Cells of its frames stay out, unless there are no others."""
+    x, context, query = split(fields(6, seed=0), seed=1)
+    own = torch.tensor([[False]] * 4 + [[True]] * 2)
+    query[4:] = 0.0
+    (learned,), others = _apart([(x, context, query)], [own], rehearsed=True)
+    assert not others and not learned[1][4:].any() and learned[1][:4].equal(context[:4])
+    sample = (x[4:], context[4:], query[4:])
+    assert _apart([sample], [own[4:]], rehearsed=True) == ([sample], [sample])
+
+
+def test_windows_are_counted_and_not_the_batches_they_come_in() -> None:
+    """Without a rehearsal they come by the dozen, and a few of them judge."""
+    samples = [split(fields(8, seed=k), seed=k) for k in range(2)]
+    judge = CovarianceJudge.of(samples, 24 * 24, 1e9, periodic=False)
+    assert [len(x) for x, *_ in judge.few] == [2] and [len(x) for x, *_ in judge.more] == [4]
+    alone = [tuple(part[[n]] for part in samples[0]) for n in range(8)]
+    judge = CovarianceJudge.of(alone, 24 * 24, 1e9, periodic=False)  # type: ignore[arg-type]
+    assert len(judge.few) == 2 and len(judge.more) == 4
+
+
+def test_windows_that_are_never_factored_judge_by_no_factors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the table of their covariances would be too large."""
+    x, context, query, _ = dense_windows(0.0)
+    assert CovarianceJudge.of([(x, context, query)], 150_000, 3e10, periodic=False).large
+    monkeypatch.setattr("xdiffimpute.kriging.LARGEST_TABLE", 0)
+    judge = CovarianceJudge.of([(x, context, query)], 150_000, 3e10, periodic=False)
+    assert not judge.exact and not judge.large
+    trial = Covariance(torch.ones(1, 1, 1, 1, 1), torch.tensor(0.1))
+    assert judge.worth_a_factor(trial) == MOST_FACTORED
 
 
 def test_few_data_lead_to_a_covariance_near_the_truth() -> None:

@@ -86,7 +86,8 @@ class _Impute(ABC, Generic[X]):
         Parameters
         ----------
         variables : sequence of str, optional
-            What to learn, jointly, as channels. Default: every numeric variable on the grid.
+            What to learn, jointly, as channels. Default: every floating-point variable on the
+            grid; integers are left as they are.
         time, y, x : str, optional
             Dimension names, where CF attributes and common names do not tell.
         extra_dims : {"series", "channels"} or mapping of dim to one of them

@@ -109,7 +109,7 @@ class Calibration:
         network: FloatArray,
         beside: FloatArray,
         weight: FloatArray,
-        doubt: FloatArray | float = 0.0,
+        doubt_variance: FloatArray | float = 0.0,
         *,
         kriged: bool,
     ) -> Calibration:
@@ -124,6 +124,8 @@ class Calibration:
             in cells, which may be infinite.
         weight : float array, shape (C, n)
             0 for cells that do not count.
+        doubt_variance : float array, shape (C, n), or float
+            Of the errors of the climatology, which are part of the errors and of neither variance.
         kriged : bool
 
         Returns
@@ -132,7 +134,7 @@ class Calibration:
             Of each channel the likeliest, as of normal errors.
         """
         found = cls.unchanged(len(squared), kriged=kriged)
-        doubt = np.broadcast_to(doubt, squared.shape)
+        doubt = np.broadcast_to(doubt_variance, squared.shape)
         for c in range(len(squared)):
             known = weight[c] > 0
             if np.count_nonzero(known) < LEAST_CELLS:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from .covariance import Covariance
-from .kriging import MOST_FACTORED, QUICKLY_FACTORED, GaussianField, krige
+from .kriging import MOST_FACTORED, QUICKLY_FACTORED, GaussianField, has_factors, krige
 from .samples import Sample, first_cells
 
 __all__ = ["CovarianceJudge", "affordable"]
@@ -62,7 +62,7 @@ class CovarianceJudge(NamedTuple):
     ) -> CovarianceJudge:
         """From samples: the first ones of so many cells, and so much work on factors."""
         few, more = (_first(samples, k * cells, k * LEAST_JUDGED) for k in (1, FINAL))
-        exact = affordable(_between(more, 0, MOST_FACTORED), EXACT * work)
+        exact = affordable(_with_factors(_between(more, 0, MOST_FACTORED)), EXACT * work)
         ways = NEIGHBOURS if _between(more, QUICKLY_FACTORED) else NEIGHBOURS[:1]
         return cls(few, more, exact, periodic, ways)
 
@@ -152,9 +152,17 @@ def affordable(samples: Sequence[Sample], work: float) -> list[Sample]:
 
 
 def _first(samples: Sequence[Sample], cells: int, least: int) -> list[Sample]:
-    """Samples of so many cells together, or so many of them if that is more."""
+    """Windows of so many cells together, or so many windows if that is more."""
     found = first_cells(samples, cells)
-    return found if len(found) >= least else list(samples[:least])
+    if sum(len(x) for x, *_ in found) >= least:
+        return found
+    kept: list[Sample] = []
+    for sample in samples:
+        x, context, query = (field[:least] for field in sample)
+        if least:
+            kept.append((x, context, query))
+        least -= len(x)
+    return kept
 
 
 def _between(samples: Sequence[Sample], few: int, most: float = torch.inf) -> list[Sample]:
@@ -166,6 +174,16 @@ def _between(samples: Sequence[Sample], few: int, most: float = torch.inf) -> li
         if some.any():
             x, context, query = (field[some] for field in sample)
             found.append((x, context, query))
+    return found
+
+
+def _with_factors(samples: Sequence[Sample]) -> list[Sample]:
+    """The windows that are factored if they have few observations: there may be none."""
+    found = []
+    for sample in samples:
+        _, channels, frames, *shape = sample[0].shape
+        if has_factors(channels, frames, (shape[0], shape[1])):
+            found.append(sample)
     return found
 
 

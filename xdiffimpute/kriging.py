@@ -30,13 +30,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .covariance import Covariance, Spectrum, factor, spectrum
-from .neighbourhoods import FLOOR, Neighbourhoods
+from .covariance import MOST_TOGETHER, Covariance, Spectrum, factor, spectrum
+from .neighbourhoods import FLOOR, Neighbourhoods, cholesky, covariances
 from .relaxation import inner_product, ratio
 from .spectral_filter import SpectralFilter
 from .tiling import ramp, starts
 
-__all__ = ["FieldOf", "GaussianField", "Sizes", "krige", "pieces"]
+__all__ = ["FieldOf", "GaussianField", "Sizes", "has_factors", "krige", "pieces"]
 
 STEPS = 40
 # Observations of which a factor takes less time than steps do, and ten times as long.
@@ -47,7 +47,15 @@ TINY = 1e-20
 
 
 class Sizes(NamedTuple):
-    """Cells on a side of the largest field that is one window, of pieces of others, and shared.
+    """Cells on a side of the largest field that is one window, and of the pieces of larger ones.
+
+    Parameters
+    ----------
+    largest, piece : int
+    overlap : int
+        Cells that two neighbouring pieces share.
+    halo : int
+        Cells at the inner edges of a piece, beyond those, whose observations it sees alone.
 
     Examples
     --------
@@ -58,9 +66,10 @@ class Sizes(NamedTuple):
     largest: int
     piece: int
     overlap: int
+    halo: int = 0
 
 
-SIZES, NEAR_SIZES = Sizes(256, 128, 32), Sizes(128, 64, 16)
+SIZES, NEAR_SIZES = Sizes(256, 128, 32), Sizes(128, 128, 16, halo=32)
 FieldOf = Callable[[tuple[int, int], int, bool], "GaussianField"]
 
 
@@ -102,11 +111,16 @@ class GaussianField:
         self._near: dict[tuple[int, bool], list[Neighbourhoods]] = {}
         single = self.spectrum.matrices.to(torch.complex64)
         self._single = SpectralFilter.of(single)
-        cells = (2 * shape[0] - 1) * (2 * shape[1] - 1)
-        fits = 8 * cells * self.spectrum.matrices[:, 0, 0].numel() <= LARGEST_TABLE
+        fits = has_factors(len(covariance.lags), frames, shape)
         self._factored = factored if fits else -1
         if not fits:
+            _ = self.table  # of the spectrum in double precision: what is rounded has no factor
             self.spectrum = Spectrum(single, self.spectrum.size)
+
+    @cached_property
+    def _exact(self) -> SpectralFilter:
+        """In double precision."""
+        return SpectralFilter.of(self.spectrum.matrices)
 
     @cached_property
     def table(self) -> Tensor:
@@ -162,18 +176,15 @@ class GaussianField:
         values = y.reshape(grouped.shape).double()
         noise = noise.expand(y.shape).reshape(grouped.shape)
         weights = torch.zeros_like(values)
-        height, width = self.table.shape[-2:]
         for b in range(len(y)):
             for g in range(groups):
-                m, r, c = at = grouped[b, g].nonzero(as_tuple=True)
-                first = (m * joint * height + r) * width + c
-                second = (m * height + height // 2 - r) * width + width // 2 - c
-                system = self.table[g].view(-1)[first[:, None] + second]
+                cells = grouped[b, g].nonzero()
+                at = cells.unbind(1)
+                system = covariances(self.table[g], cells[None], cells[None])[0]
                 system.diagonal().mul_(1 + FLOOR).add_(noise[b, g][at])
-                factor = torch.linalg.cholesky(system)
+                factor = cholesky(system)
                 weights[b, g][at] = torch.cholesky_solve(values[b, g][at][:, None], factor)[:, 0]
-        exact = SpectralFilter.of(self.spectrum.matrices)
-        return self._filtered(exact, weights.view_as(y)).float()
+        return self._filtered(self._exact, weights.view_as(y)).float()
 
     def near_mean(
         self, x: Tensor, context: Tensor, asked: Tensor, neighbours: int,
@@ -214,7 +225,7 @@ class GaussianField:
             noise = each.reshape(groups, joint, *self.shape).double()
             self._near[most, all_round] = [
                 Neighbourhoods(table, own, most, all_round=all_round)
-                for table, own in zip(self.table.double(), noise, strict=True)
+                for table, own in zip(self.table, noise, strict=True)
             ]
         return self._near[most, all_round]
 
@@ -282,6 +293,30 @@ class GaussianField:
         return waves.reshape(len(u), groups, -1, *waves.shape[-2:])
 
 
+def has_factors(channels: int, frames: int, shape: tuple[int, int]) -> bool:
+    """Whether matrices of the observations of such windows are made.
+
+    Parameters
+    ----------
+    channels, frames : int
+    shape : (int, int)
+        Cells, H and W.
+
+    Returns
+    -------
+    bool
+        Not where the covariances that these are looked up in would take too much memory.
+
+    Examples
+    --------
+    >>> has_factors(1, 5, (128, 128)), has_factors(3, 5, (128, 128))
+    (True, False)
+    """
+    together = channels * frames <= MOST_TOGETHER
+    pairs = (channels * frames) ** 2 if together else channels * frames**2
+    return 8 * pairs * (2 * shape[0] - 1) * (2 * shape[1] - 1) <= LARGEST_TABLE
+
+
 def krige(
     x: Tensor,
     context: Tensor,
@@ -320,7 +355,8 @@ def krige(
     -------
     Tensor, shape (B, C, T, H, W)
         Fields of more than 256 cells on a side are kriged in pieces of 128 which overlap by 32;
-        from neighbours, of more than 128 in pieces of 64 which overlap by 16.
+        from neighbours, of more than 128 in pieces of 64, which overlap by 16 and see what was
+        observed up to 32 cells beyond.
 
     Examples
     --------
@@ -351,7 +387,7 @@ def krige(
             h, w = field.shape
             cut = x[some][..., rows, columns], context[some][..., rows, columns]
             if sizes is NEAR_SIZES:
-                part = wanted[some][..., rows, columns]
+                part = wanted[some][..., rows, columns] & (share > 0)
                 piece = field.near_mean(*cut, part, neighbours, added=noise)
             else:
                 piece = field.mean(*cut, added=noise)[..., :h, :w]
@@ -381,28 +417,42 @@ def pieces(
         Of h x w cells, the same for all.
     rows, columns : Tensor, shapes (h, 1) and (1, w)
     share : Tensor, shape (h, w)
-        Weights of its cells, which fall towards edges that others overlap.
+        Weights of its cells, which fall towards edges that others overlap, and are zero in halos.
 
     Examples
     --------
     >>> field_of = lambda shape, frames, periodic: GaussianField(
     ...     Covariance(torch.ones(1, 1, 1, 1, 1), torch.tensor(0.1)), shape, frames, periodic)
-    >>> found = pieces(torch.zeros(1, 4, 10), field_of, Sizes(6, 6, 2), periodic=False)
-    >>> [columns[0].tolist() for _, _, columns, _ in found]
-    [[0, 1, 2, 3, 4, 5], [4, 5, 6, 7, 8, 9]]
+    >>> found = pieces(torch.zeros(1, 4, 10), field_of, Sizes(8, 8, 2, halo=1), periodic=False)
+    >>> for _, _, columns, share in found:
+    ...     columns[0].tolist(), (10 * share[0]).int().tolist()
+    ([0, 1, 2, 3, 4, 5, 6, 7], [10, 10, 10, 10, 10, 8, 1, 0])
+    ([2, 3, 4, 5, 6, 7, 8, 9], [0, 1, 8, 10, 10, 10, 10, 10])
     """
     frames, h, w = like.shape[-3:]
     whole = max(h, w) <= sizes.largest
     th, tw = (h, w) if whole else (min(sizes.piece, h), min(sizes.piece, w))
+    around = periodic and tw < w
     field = field_of((th, tw), frames, periodic and tw == w)
-    sides = [ramp(n, sizes.overlap if n < all_ else 0) for n, all_ in ((th, h), (tw, w))]
-    share = torch.outer(*(torch.from_numpy(side).to(like) for side in sides))
-    strides = [max(1, n - sizes.overlap) for n in (th, tw)]
-    for top in starts(h, th, strides[0]):
-        for left in starts(w, tw, strides[1], periodic=periodic and tw < w):
+    step = max(1, sizes.piece - 2 * sizes.halo - sizes.overlap)
+    for top in starts(h, th, step):
+        down = _side(th, sizes, before=top > 0, after=top + th < h)
+        for left in starts(w, tw, step, periodic=around):
+            right = _side(tw, sizes, before=around or left > 0, after=around or left + tw < w)
             rows = torch.arange(top, top + th, device=like.device)[:, None]
             columns = torch.arange(left, left + tw, device=like.device)[None, :] % w
-            yield field, rows, columns, share
+            yield field, rows, columns, torch.outer(down, right).to(like)
+
+
+def _side(cells: int, sizes: Sizes, *, before: bool, after: bool) -> Tensor:
+    """Weights along one side of a piece, which has others before and after it or not."""
+    halos = before * sizes.halo, after * sizes.halo
+    weights = torch.from_numpy(ramp(cells - sum(halos), sizes.overlap))
+    if not before:
+        weights[: len(weights) // 2] = 1.0
+    if not after:
+        weights[len(weights) // 2 :] = 1.0
+    return torch.nn.functional.pad(weights, halos)
 
 
 def _without(field: Tensor, past: Tensor) -> Tensor:

@@ -65,7 +65,8 @@ def kriging_variance(
     Returns
     -------
     Tensor, shape (B, C, T, H, W)
-        Fields of more than 128 cells on a side are worked on in pieces of 64 which overlap by 16.
+        Fields of more than 128 cells on a side are worked on in pieces of 64, which overlap by 16
+        and see what was observed up to 32 cells beyond.
 
     Examples
     --------
@@ -94,7 +95,8 @@ def kriging_variance(
 
     total, weight = context.new_zeros(context.shape), context.new_zeros(context.shape[-2:])
     for field, rows, columns, share in pieces(context, field_of, NEAR_SIZES, periodic=periodic):
-        piece = of_piece(field, context[..., rows, columns], wanted[..., rows, columns])
+        some = wanted[..., rows, columns] & (share > 0)
+        piece = of_piece(field, context[..., rows, columns], some)
         total[..., rows, columns] += share * piece
         weight[rows, columns] += share
     return total / weight
@@ -132,8 +134,8 @@ def unit_errors(
     Tensor, shape (N, C, T, H, W)
         Of unit variance where they are asked, zero elsewhere, and smaller where next to nothing is
         unknown. Fields of more than 128 cells on a side are drawn in pieces of 64, which overlap by
-        16 and are joined so that the variance stays one; over longer ways errors do not go
-        together.
+        16, see what was observed up to 32 cells beyond, and are joined so that the variance stays
+        one; over longer ways errors do not go together.
 
     Examples
     --------
@@ -153,7 +155,7 @@ def unit_errors(
     total, squares = context.new_zeros(count, *context.shape), context.new_zeros(context.shape[-2:])
     for field, rows, columns, share in pieces(context, field_of, NEAR_SIZES, periodic=periodic):
         squares[rows, columns] += share.square()
-        cut = context[..., rows, columns], wanted[..., rows, columns]
+        cut = context[..., rows, columns], wanted[..., rows, columns] & (share > 0)
         if cut[1].any():
             total[..., rows, columns] += share * _draws(field, *cut, rngs)
     return total / squares.sqrt()

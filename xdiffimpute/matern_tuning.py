@@ -33,7 +33,7 @@ NOISES = (1e-6, 1e-5, 1e-3, 1e-2, 5e-2, 0.2)
 SWEEPS = 4
 PART, FINALISTS = 3, 3  # every third target for all fits, then so many of these on all
 AT_ONCE = 256  # targets
-FAR = 1e6  # cells and frames
+FAR = 1e6  # cells
 WORTH = 1e-3  # of the error, that a step has to gain
 
 
@@ -271,13 +271,13 @@ def _pool(
         )
         found.append(near)
     pool = np.concatenate(found, axis=1)
-    lags = seen[pool] - targets[:, None].astype(np.float64)
-    order = np.argsort(pool, axis=1, kind="stable")
-    ranked = np.take_along_axis(pool, order, axis=1)
+    lags, which = seen[pool] - targets[:, None].astype(np.float64), index[pool]
+    order = np.argsort(which, axis=1, kind="stable")
+    ranked = np.take_along_axis(which, order, axis=1)
     again = np.zeros(pool.shape, dtype=bool)
     np.put_along_axis(again, order[:, 1:], ranked[:, 1:] == ranked[:, :-1], axis=1)
-    lags[again] += FAR * (1 + np.argwhere(again)[:, 1:])  # what was found before does not count
-    return lags, index[pool]
+    lags[again, 1:] += FAR * (1 + np.argwhere(again)[:, 1:])  # found before: does not count
+    return lags, which
 
 
 def _stretched(cells: AnyArray, matern: Matern) -> FloatArray:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .tiling import starts
 
-__all__ = ["Neighbourhoods"]
+__all__ = ["FLOOR", "Neighbourhoods", "cholesky", "covariances"]
 
 LEAST_TILE = 8  # cells on a side
 # Places about a tile that are looked at for observations: so many times as would do if these were
@@ -135,16 +135,16 @@ class Neighbourhoods:
         self, cells: Tensor, at: Tensor, counts: Tensor, added: float | Tensor
     ) -> tuple[Callable[[Tensor], Tensor], Tensor]:
         """For observations (tiles or 1, n, 3) that count or do not, and cells (tiles, P, 3)."""
-        system = self._covariances(at, at) * counts[:, :, None] * counts[:, None, :]
+        system = covariances(self.table, at, at) * counts[:, :, None] * counts[:, None, :]
         noise = (self.noise[at.unbind(-1)] + added) * counts + (1 - counts)
         system.diagonal(dim1=-2, dim2=-1).mul_(1 + FLOOR).add_(noise)
-        factor = torch.linalg.cholesky(system)
+        factor = cholesky(system)
 
         def solve(sides: Tensor) -> Tensor:
             found: Tensor = torch.linalg.solve_triangular(factor, sides, upper=False)
             return found
 
-        return solve, solve(self._covariances(at, cells) * counts[:, :, None])
+        return solve, solve(covariances(self.table, at, cells) * counts[:, :, None])
 
     def _tile(self, observations: int) -> tuple[int, int]:
         """Rows and columns of a tile which holds a quarter of the neighbours."""
@@ -211,10 +211,10 @@ class Neighbourhoods:
 
         If they are to be all round, of each side some come first, and a side may not lack any.
         """
-        size = order.new_tensor([padded[0].numel(), padded.shape[2], 1])
-        margin = size[1:] @ order.new_tensor(self.shape)
-        at = (corners @ size[1:] + margin)[:, None] + order @ size
-        state = padded.flatten()[at]
+        (h, w), (_, rows, columns) = self.shape, padded.shape  # no products of integers on a GPU
+        first = (corners[:, 0] + h) * columns + corners[:, 1] + w
+        further = (order[:, 0] * rows + order[:, 1]) * columns + order[:, 2]
+        state = padded.flatten()[first[:, None] + further]
         seen = state == 1
         most = min(self.neighbours, len(order))
         rank = torch.arange(len(order), 0, -1, device=seen.device, dtype=torch.int32) * seen
@@ -231,15 +231,64 @@ class Neighbourhoods:
         counts = best.values > 0
         return torch.where(counts[..., None], found, 0), counts.long(), lacking
 
-    def _covariances(self, one: Tensor, other: Tensor) -> Tensor:
-        """Of cells (N, P, 3) with cells (N, Q, 3): shape (N, P, Q)."""
-        joint, _, height, width = self.table.shape
-        m, r, c = one.unbind(-1)
-        first = (m * joint * height + r) * width + c
-        m, r, c = other.unbind(-1)
-        second = (m * height + height // 2 - r) * width + width // 2 - c
-        found: Tensor = self.table.view(-1)[first[:, :, None] + second[:, None, :]]
-        return found
+
+def covariances(table: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """Of cells with cells.
+
+    Parameters
+    ----------
+    table : Tensor, shape (M, M, 2 H - 1, 2 W - 1)
+        By lag.
+    one, other : int Tensors, shapes (N, P, 3) and (N, Q, 3)
+        Channel and frame, row, column.
+
+    Returns
+    -------
+    Tensor, shape (N, P, Q)
+
+    Examples
+    --------
+    >>> table = torch.tensor([0.2, 0.5, 1.0, 0.5, 0.2]).view(1, 1, 1, 5)
+    >>> cells = torch.tensor([[[0, 0, 0], [0, 0, 1]]])
+    >>> covariances(table, cells, cells)[0].tolist()
+    [[1.0, 0.5], [0.5, 1.0]]
+    """
+    joint, _, height, width = table.shape
+    m, r, c = one.unbind(-1)
+    first = (m * joint * height + r) * width + c
+    m, r, c = other.unbind(-1)
+    second = (m * height + height // 2 - r) * width + width // 2 - c
+    found: Tensor = table.view(-1)[first[:, :, None] + second[:, None, :]]
+    return found
+
+
+def cholesky(systems: Tensor) -> Tensor:
+    """Factors of covariance matrices; rounding may have made them singular.
+
+    Parameters
+    ----------
+    systems : float64 Tensor, shape (..., n, n)
+
+    Returns
+    -------
+    Tensor, shape (..., n, n)
+        Where there is none, of the matrix with as little more on its diagonal as it takes.
+
+    Examples
+    --------
+    >>> cholesky(torch.ones(2, 2, dtype=torch.float64)).isfinite().all()
+    tensor(True)
+    """
+    found: Tensor
+    found, info = torch.linalg.cholesky_ex(systems)
+    more = FLOOR
+    while info.any():
+        raised = systems.clone()
+        raised.diagonal(dim1=-2, dim2=-1).mul_(1 + more)
+        again, failed = torch.linalg.cholesky_ex(raised)
+        found = torch.where((info > 0)[..., None, None], again, found)
+        info, more = torch.where(info > 0, failed, info), 10 * more
+    return found
 
 
 def _at(fields: Tensor, cells: Tensor) -> Tensor:

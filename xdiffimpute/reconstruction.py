@@ -201,7 +201,7 @@ class Filler:
         if not self.statistics.doubt.any():
             return np.zeros((self.members, 1, 1, 1), dtype=np.float32)
         drawn = [
-            error_patterns(seen, self.members, self._rng(10, c))
+            error_patterns(seen, self.members, self._rng(10, c), periodic=self.periodic)
             for c, seen in enumerate(self.statistics.domain)
         ]
         return np.stack(drawn, axis=1).astype(np.float32)

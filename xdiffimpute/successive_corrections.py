@@ -127,7 +127,9 @@ def expected_error(fields: FloatArray, weight: FloatArray, share: FloatArray) ->
     return out
 
 
-def error_patterns(seen: BoolArray, count: int, rng: np.random.Generator) -> FloatArray:
+def error_patterns(
+    seen: BoolArray, count: int, rng: np.random.Generator, *, periodic: bool = False
+) -> FloatArray:
     """Draws of the errors of :func:`spread_from` where nothing is known, of unit variance.
 
     Errors of neighbours are alike up to the distance at which something is known.
@@ -138,6 +140,8 @@ def error_patterns(seen: BoolArray, count: int, rng: np.random.Generator) -> Flo
     count : int
         Of draws.
     rng : Generator
+    periodic : bool
+        Whether the last axis wraps around.
 
     Returns
     -------
@@ -156,8 +160,9 @@ def error_patterns(seen: BoolArray, count: int, rng: np.random.Generator) -> Flo
         return np.zeros((count, *seen.shape))
     width = WIDTHS[0]
     if seen.any():
-        width = min(width, float(_distance(seen)[~seen].mean()))
+        width = min(width, float(_distance(seen, periodic)[~seen].mean()))
     h, w = (n + int(TRUNCATED * width) for n in seen.shape)  # ends of the torus are not alike
+    w = seen.shape[1] if periodic else w
     weight = ndimage.fourier_gaussian(np.ones((h, w)), width)
     noise = np.fft.fft2(rng.standard_normal((count, h, w))) * weight
     drawn = np.fft.ifft2(noise).real[:, : seen.shape[0], : seen.shape[1]]
@@ -174,7 +179,8 @@ def _smooth(fields: FloatArray, width: float) -> FloatArray:
     return smoothed
 
 
-def _distance(seen: BoolArray) -> FloatArray:
+def _distance(seen: BoolArray, periodic: bool = False) -> FloatArray:
     """To the nearest of the cells, in cells."""
-    found: FloatArray = ndimage.distance_transform_edt(~seen)
-    return found
+    around = np.tile(seen, (1, 3)) if periodic else seen
+    found: FloatArray = ndimage.distance_transform_edt(~around)
+    return found[:, seen.shape[1] : 2 * seen.shape[1]] if periodic else found

@@ -124,7 +124,7 @@ def estimate_covariance(
     >>> bool(error < 0.05 * x.square().mean())
     True
     """
-    learned, others = _apart(samples, judged)
+    learned, others = _apart(samples, judged, bool(rehearsal))
     cells = min(JUDGED_CELLS, CELLS_A_SAMPLE * len(samples))
     work = WORK * cells / JUDGED_CELLS
     judge = CovarianceJudge.of(rehearsal or others, cells, work, periodic)
@@ -148,7 +148,8 @@ def estimate_covariance(
     for k, sample in enumerate(_in_turn(learned, cells, work)):
         trial = likelier(trial, sample)
         if (k + 1) % LOOK_EVERY == 0:
-            if (now := judge(trial)) >= least:
+            now = judge(trial)
+            if not now < least:
                 break
             apart, least, rounds = trial, now, k + 1
     whole = apart
@@ -268,9 +269,12 @@ def _best_mixed(
 
 
 def _apart(
-    samples: Sequence[Sample], judged: Sequence[Tensor] | None
+    samples: Sequence[Sample], judged: Sequence[Tensor] | None, rehearsed: bool
 ) -> tuple[list[Sample], list[Sample]]:
-    """What pairs are taken of, and what judges and tunes: no frame is known to both."""
+    """What pairs are taken of, and what judges and tunes: no frame is known to both.
+
+    Unless that leaves nothing to learn from, or nothing to judge by: then all samples do both.
+    """
     if judged is None:
         return list(samples), list(samples)
     learned, others = [], []
@@ -282,7 +286,8 @@ def _apart(
         if some.any():
             others.append((x[some], context[some], asked[some]))
     known = sum(float((context + query).sum()) for _, context, query in learned)
-    return (learned, others) if known and others else (list(samples), list(samples))
+    apart = known and (others or rehearsed)
+    return (learned, others) if apart else (list(samples), list(samples))
 
 
 def _in_turn(samples: Sequence[Sample], cells: int, work: float) -> list[Sample]:

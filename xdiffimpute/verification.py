@@ -93,6 +93,7 @@ class Verification:
         judging = (
             withheld if counted is None else withheld.some(counted(withheld.series, withheld.time))
         )
+        judging = judging.some(np.asarray(judging.masks.any(axis=(1, 2, 3))))
         places = _places(judging, packed.sizes["time"], t, most, rng)
         lazy = [packed.isel(series=s, time=slice(a, a + t)) for s, a in places]
         inputs, targets, masks, features, distances, doubts = [], [], [], [], [], []

@@ -22,7 +22,13 @@ def copy(app: Sphinx, config: Config) -> None:
             page.write_bytes(content)
 
 
+def point(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Links lead to where the notebooks are in the repository; on the site, to the copies."""
+    source[0] = source[0].replace("](../notebooks/", "](notebooks/")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Copy before the pages are looked for."""
     app.connect("config-inited", copy)
+    app.connect("source-read", point)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -46,7 +46,8 @@ class Baseline(Imputer):
         Treatment of further dims.
     statistics : {"auto", "variable", "cell", "seasonal"}
         Climatology whose anomalies are interpolated. ``"auto"``: by the length of the record;
-        where that is short, what does better at hidden observations.
+        where that is short, or has no seasons, what does better at hidden observations, in data of
+        up to ten million values.
     seed : int
         Which observations are hidden to tune the settings.
     **settings

@@ -19,7 +19,7 @@ from ..quantities import conversion
 __all__ = ["Guidance", "Penalty", "channels_of", "even_spacing", "even_step", "spacing_in_metres"]
 
 UNEVEN = 1e-3  # of a step
-SINGLE = 4e-7  # of the largest coordinate: how far apart float32 puts what is evenly spaced
+MOST_UNEVEN = 0.05  # of a step, where that is how float32 rounds the coordinates
 
 
 class Penalty(ABC):
@@ -123,8 +123,7 @@ def even_spacing(spec: FieldSpec, law: str) -> tuple[float, float]:
     for dim, places in zip(axes, (spec.grid.y, spec.grid.x), strict=True):
         known = np.empty(0) if places is None else places
         steps = np.diff(known)
-        rounding = SINGLE * float(np.abs(known).max(initial=0.0))
-        if not np.allclose(steps, np.median(steps), rtol=UNEVEN, atol=rounding):
+        if not np.allclose(steps, np.median(steps), rtol=UNEVEN, atol=_rounding(known, steps)):
             raise DataError(
                 f"guidance={law!r} needs cells that are evenly spaced, and the steps of {dim!r} "
                 f"go from {_extremes(steps)}; bring the data onto an even grid with "
@@ -206,6 +205,15 @@ def even_step(ds: xr.Dataset, spec: FieldSpec, law: str, fewest: int) -> float:
             f"ds.resample({dim}='{step:g}s').asfreq()"
         )
     return step
+
+
+def _rounding(places: FloatArray, steps: FloatArray) -> float:
+    """How much steps may differ because the places were rounded to single precision."""
+    single = places.astype(np.float32)
+    if not np.array_equal(single, places):
+        return 0.0
+    unit = float(np.spacing(np.abs(single).max(initial=0.0)))
+    return min(2 * unit, MOST_UNEVEN * float(np.abs(np.median(steps))))
 
 
 def _extremes(steps: FloatArray) -> str:

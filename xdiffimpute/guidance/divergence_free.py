@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..exceptions import DataError
 from ..fields import FieldSpec
-from .base import Guidance, Penalty, channels_of, even_spacing
+from .base import Guidance, Penalty, channels_of, even_spacing, spacing_in_metres
 
 __all__ = ["DivergenceFree"]
 
@@ -62,7 +62,12 @@ class DivergenceFree(Guidance):
             north = np.gradient(latitude, axis=0) * EARTH_RADIUS
         else:
             cosine = np.ones(spec.shape)
-            steps = even_spacing(spec, "divergence_free")
+            known = [ds[dim].attrs.get("units") for dim in (spec.axes.y, spec.axes.x)]
+            same = known[0] == known[1]  # what counts is how long a cell is to how wide
+            steps = (
+                even_spacing(spec, "divergence_free") if same
+                else spacing_in_metres(ds, spec, "divergence_free")
+            )  # fmt: skip
             north, east = (np.full(spec.shape, step) for step in steps)
         scale = float(np.median(np.abs(east)))  # so that the residual is a difference of velocities
         parts = (scale / (2 * east), scale / (2 * north * cosine), cosine)

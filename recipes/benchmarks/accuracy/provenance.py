@@ -49,12 +49,15 @@ def commits_of(records: Iterable[Mapping[str, Any]]) -> str:
     --------
     >>> commits_of([{"code": {"commit": "0123456789", "dirty": True}}, {}, {}])
     'unknown (2 results), 0123456 and changes (1)'
+    >>> commits_of([{"code": {"commit": "0123456789", "dirty": False}}, {}])
+    '0123456 (1 result), unknown (1)'
     """
     counts = Counter(_commit(record.get("code") or {}) for record in records)
     if len(counts) == 1:
         return next(iter(counts))
-    parts = [f"{name} ({count})" for name, count in counts.most_common()]
-    return ", ".join(parts).replace(")", " results)", 1)
+    (first, most), *rest = counts.most_common()
+    parts = [f"{first} ({most} result{'s' * (most > 1)})"]
+    return ", ".join(parts + [f"{name} ({count})" for name, count in rest])
 
 
 def _commit(code: Mapping[str, Any]) -> str:
