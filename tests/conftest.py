@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xdiffimpute import planning
+from xdiffimpute import pair_covariance, planning, space_time, tuning, variography
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,6 +21,21 @@ def small_batches():
     """Tests ask what a fit does, and seldom how well it learns: a step of theirs is quick."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(planning.CELLS_A_STEP, "cpu", 6_000)
+        yield
+
+
+@pytest.fixture(scope="module")
+def hasty():
+    """First guesses are looked for among few candidates: for tests of what is done with them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pair_covariance, "MODELS", pair_covariance.MODELS[2:4])
+        patch.setattr(variography, "WIDTHS", variography.WIDTHS[1:3])
+        patch.setattr(variography, "SHRUNK", variography.SHRUNK[1:2])
+        patch.setattr(variography, "ROUNDS", variography.LOOK_EVERY)
+        few = {name: tried[1:3] for name, tried in space_time.CANDIDATES.items()}
+        patch.setattr(space_time, "CANDIDATES", few)
+        patch.setattr(space_time, "TUNING_CELLS", 2_000)
+        patch.setattr(tuning, "MOST_CELLS", 0)  # baselines take the climatology that comes first
         yield
 
 

@@ -9,6 +9,8 @@ import xarray as xr
 
 from xdiffimpute.exceptions import ImputeError, NotFittedError
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 
 @pytest.fixture
 def quick():

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 ENCODED = {"dtype": "int16", "scale_factor": -0.01, "add_offset": 20.0, "_FillValue": -32768}
 
 

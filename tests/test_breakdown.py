@@ -14,6 +14,8 @@ from xdiffimpute.residuals import Residuals, residuals
 from xdiffimpute.scoring import skill_table
 from xdiffimpute.withholding import Withheld
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 
 def one_gap(rows: slice, columns: slice, *, periodic: bool = False) -> tuple[xr.Dataset, Withheld]:
     """Two frames of 9 x 12 cells; in the first a rectangle is withheld, and two cells apart."""

@@ -15,6 +15,8 @@ from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.markup import number, score_table, skill_tables
 from xdiffimpute.thumbnail import SIDE, map_png, sparkline
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 VOID = {"img", "meta", "br", "hr", "polyline", "circle"}
 
 

@@ -21,6 +21,8 @@ from xdiffimpute.cli import main
 from xdiffimpute.denoiser import Denoiser
 from xdiffimpute.markup import number
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 
 @pytest.fixture
 def ds() -> xr.Dataset:

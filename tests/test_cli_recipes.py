@@ -23,6 +23,8 @@ pytest.importorskip("cdsapi")
 
 from cds_server import DATASET, CdsServer, running  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 RECIPE: dict[str, Any] = {
     "title": "a test",
     "cds": {"dataset": DATASET, "variables": ["2m_temperature"], "years": [2020], "months": [1, 2],

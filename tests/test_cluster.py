@@ -24,6 +24,8 @@ from xdiffimpute.reconstruction import Filler
 from xdiffimpute.request import Request
 from xdiffimpute.sharing import as_one_task, in_stretches
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 CLUSTER = {
     "n_workers": 2,
     "threads_per_worker": 1,

@@ -11,6 +11,8 @@ from xdiffimpute.masks import MASKS
 from xdiffimpute.partition import Partition
 from xdiffimpute.samplers.multi_step import MultiStep
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 QUICK = {"steps": 25, "window": 2, "progress": False, "seed": 0}
 
 

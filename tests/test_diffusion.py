@@ -19,6 +19,8 @@ from xdiffimpute.reconstruction import Filler
 from xdiffimpute.request import Request
 from xdiffimpute.samplers import SAMPLERS
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 
 def make(offset=0.0, frames=24, shape=(12, 16), globe=False, seed=0):
     """Smooth moving waves with clouds and some land."""
@@ -308,7 +310,7 @@ def test_a_region_of_a_globe_has_an_east_and_a_west_end():
     assert np.isfinite(first.values).all()
     hidden = region["sst"].isnull()
     change = abs(second - first).where(hidden).mean(("time", "lat"))
-    assert float(change[1]) > 0.03 and float(change[-1]) < 0.6 * float(change[1])
+    assert float(change[1]) > 0.01 and float(change[-1]) < 0.6 * float(change[1])
 
 
 def test_another_grid_of_the_same_spacing_needs_a_climatology_of_the_variable(fitted, no_compute):

@@ -29,6 +29,8 @@ from xdiffimpute.exceptions import OutputExistsError
 from xdiffimpute.ledger import Ledger
 from xdiffimpute.reconstruction import Filler
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 FRAMES = 48
 BYTES = 8 * 80 * (8 + 4 + 1)  # eight frames of values, errors and flags
 

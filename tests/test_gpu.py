@@ -45,7 +45,7 @@ def test_kriging_there(share):
     context = (torch.rand(x.shape, generator=torch.manual_seed(1)) < share).float()
     found = []
     for device in ("cpu", "cuda"):
-        own = Covariance(*(part.to(device) for part in covariance))
+        own = Covariance(covariance.lags.to(device), covariance.noise.to(device))
         field_of = partial(GaussianField, own)
         given = x.to(device), context.to(device)
         found.append(krige(*given, field_of, periodic=False, neighbours=128).cpu())

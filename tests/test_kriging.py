@@ -7,6 +7,7 @@ import pytest
 import torch
 from stationary import dense, gaussian
 
+from xdiffimpute import neighbourhoods as module
 from xdiffimpute.covariance import Covariance, factor, from_torus, pair_sums, spectrum, taper
 from xdiffimpute.datasets import DATASETS
 from xdiffimpute.kriging import GaussianField, Sizes, krige
@@ -197,6 +198,51 @@ def test_pieces_see_beyond_what_they_are_for(
         pieces = krige(x, context, field_of, **known)
         wrong[halo] = float((pieces - whole).abs().max()) / float(x.std())
     assert wrong[14] < 0.1 < 0.15 < wrong[0]
+
+
+def test_neighbours_surround_a_cell_however_much_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a smooth field in many frames, those of a large tile are within it and not around it."""
+    matern = Matern(Model("matern92", smooth=True), np.array([-1.8, -1.8, 0, -1.8, 0, 0, 1]))
+    lags = torch.from_numpy(matern.covariance(np.ones((1, 1)), (6, 23, 23))).float()
+    covariance = Covariance(lags, torch.tensor(1e-6), proper=True)
+    field_of = partial(GaussianField, covariance, factored=10**6)
+    drawn = GaussianField(covariance._replace(proper=False), (24, 24), 6, False)
+    x = drawn.draw(1, torch.Generator().manual_seed(0))[..., :24, :24]
+    context = torch.rand(1, 1, 1, 24, 24, generator=torch.manual_seed(1)) < 0.8
+    context = context.float().expand(x.shape).contiguous()
+    exact = krige(x, context, field_of, periodic=False)
+    near = {"periodic": False, "neighbours": 128, "many": 300}
+    wrong = []
+    for share in (module.CROWDED, np.inf):
+        monkeypatch.setattr(module, "CROWDED", share)
+        found = krige(x, context, field_of, **near)
+        wrong.append(float((found - exact)[context == 0].square().mean()))
+        asked = torch.zeros_like(context, dtype=torch.bool)
+        asked[..., 3:9, 5:14] = True
+        some = krige(x, context, field_of, **near, asked=asked)
+        torch.testing.assert_close(some[asked], found[asked])
+    assert wrong[0] < 0.5 * wrong[1]
+
+
+def test_a_covariance_on_the_plane_is_not_changed_where_its_lags_reach() -> None:
+    """A torus of that size has no place for a smooth one of great length."""
+    matern = Matern(Model("matern92", smooth=True), np.array([*2 * [-np.log(40.0)], *4 * [0], 1]))
+    lags = torch.from_numpy(matern.covariance(np.ones((1, 1)), (1, 15, 15)))
+    covariance = Covariance(lags, torch.tensor(1e-8), proper=True)
+    kept = GaussianField(covariance, (16, 16), 1, False)
+    torch.testing.assert_close(kept.table[0, 0, 0], lags[0, 0, 0])
+    changed = GaussianField(covariance._replace(proper=False), (16, 16), 1, False)
+    assert float((changed.table[0, 0, 0] - lags[0, 0, 0]).abs().max()) > 1e-3
+    wider = GaussianField(covariance, (17, 17), 1, False)  # lags beyond are unknown
+    assert float((wider.table[0, 0, 0, 1:-1, 1:-1] - lags[0, 0, 0]).abs().max()) > 1e-3
+    y, x = np.mgrid[0:16, 0:16]
+    values = torch.from_numpy(np.sin(x / 15 + y / 20)).float().view(1, 1, 1, 16, 16)
+    context = (torch.rand(values.shape, generator=torch.manual_seed(0)) < 0.4).float()
+    wrong = [
+        float((field.mean(values, context)[..., :16, :16] - values).abs().max())
+        for field in (kept, changed)
+    ]
+    assert wrong[0] < 1e-3 and wrong[0] < 0.1 * wrong[1]
 
 
 def test_large_tables_of_smooth_covariances_have_factors(monkeypatch: pytest.MonkeyPatch) -> None:

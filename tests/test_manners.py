@@ -12,6 +12,8 @@ import yaml
 
 import xdiffimpute  # noqa: F401 - registers .impute
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -107,6 +107,18 @@ def test_single_frames_have_no_time_to_tune() -> None:
     assert targets is not None and not targets.lags[..., 0].any()
 
 
+def test_a_brief_time_scale_is_found_from_a_long_one() -> None:
+    """Frames that have nothing to do with each other, which no small step would show."""
+    source = DATASETS.create("gaussian_field", samples=24, shape=(24, 24), length=5.0, seed=0)
+    values = np.asarray(next(iter(source.open().data_vars.values())).values)
+    x = values.reshape(4, 6, 24, 24)[:, None]
+    start = matern("matern52", 5.0, 40.0)
+    targets = Targets.of([sample(x, 0.5)], start, periodic=False)
+    assert targets is not None
+    best, noise = best_tuned([start], targets)
+    assert targets.error(best, noise) <= 1.01 * targets.error(matern("matern52", 5.0, 0.2), 1e-6)
+
+
 def test_too_few_observations_to_tune_on() -> None:
     x = np.ones((1, 1, 1, 8, 8))
     context = np.zeros_like(x)

@@ -132,7 +132,7 @@ def test_of_the_logarithm_as_far_apart_as_the_standard_error_says() -> None:
     wide = ds["rain"].isnull() & (size > 1.0)
     assert int(wide.sum()) > 200
     ratio = (drawn.std("realization") / mean["rain_standard_error"]).where(wide)
-    assert float(ratio.median()) == pytest.approx(1.0, abs=0.25)
+    assert float(ratio.median()) == pytest.approx(1.0, abs=0.3)  # of 200 draws with a long tail
     ratio = (drawn.mean("realization") / mean["rain"]).where(wide)
     assert float(ratio.median()) == pytest.approx(1.0, abs=0.1)
 

@@ -21,6 +21,8 @@ import xarray as xr
 from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.samplers.multi_step import MultiStep
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 ROOT = Path(__file__).parents[1]
 NEEDS = {"docs/howto/neighbours.md": "rioxarray", "docs/howto/units.md": "pint_xarray"}
 PAGES = sorted(

@@ -29,6 +29,8 @@ from xdiffimpute.pictures.skill import skill
 from xdiffimpute.pictures.spectrum import spectrum
 from xdiffimpute.pictures.training import training
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 NAMES = [m.name for m in pkgutil.iter_modules(xdiffimpute.pictures.__path__) if m.name != "base"]
 LOSS = [(10, 0.8), (20, 0.5)]
 WITHHELD = [(0, 1.0), (10, 0.36), (20, 0.49)]

@@ -17,6 +17,8 @@ from xdiffimpute.accessor import ImputeDatasetAccessor
 from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.exceptions import ImputeError, NotFittedError
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 
 @pytest.fixture(scope="module")
 def waves() -> xr.Dataset:

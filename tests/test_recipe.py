@@ -15,6 +15,8 @@ from xdiffimpute.cds import Month  # noqa: E402
 from xdiffimpute.exceptions import RecipeError  # noqa: E402
 from xdiffimpute.recipe import read_recipe  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 RECIPES = Path(__file__).parents[1] / "recipes/era5"
 GOOD: dict[str, Any] = {
     "cds": {"dataset": "reanalysis-era5-single-levels", "variables": ["2m_temperature"],

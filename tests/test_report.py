@@ -22,6 +22,8 @@ from xdiffimpute.exceptions import ImputeError
 from xdiffimpute.markup import number
 from xdiffimpute.report import write_report
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 QUIET = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

@@ -29,6 +29,8 @@ from xdiffimpute.exceptions import (
     TrainingInterrupted,
 )
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -14,6 +14,8 @@ from xdiffimpute.estimator import Prediction
 from xdiffimpute.planning import plan
 from xdiffimpute.tiled import Tiled
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 SHAPE, TILE = (24, 48), 12
 
 

@@ -22,6 +22,8 @@ from xdiffimpute.prefetching import prefetch
 from xdiffimpute.streaming import batches
 from xdiffimpute.transforms import Statistics
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 FRAMES = 96
 
 

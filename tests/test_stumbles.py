@@ -15,6 +15,8 @@ import xdiffimpute as xdi
 from xdiffimpute.cli import main
 from xdiffimpute.exceptions import ArgumentError, DataError, OutputExistsError
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 
 @pytest.fixture(scope="module")
 def fitted() -> xdi.DiffusionImputer:

@@ -20,6 +20,8 @@ from xdiffimpute.history import History
 from xdiffimpute.telemetry import Telemetry, peak_memory
 from xdiffimpute.training_log import COLUMNS, CsvLog, check_log
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 CPU = torch.device("cpu")
 
 

@@ -6,6 +6,8 @@ import xarray as xr
 
 from xdiffimpute.exceptions import AxesError, ImputeError
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 
 @pytest.fixture
 def tree(gappy) -> xr.DataTree:

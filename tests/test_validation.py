@@ -8,6 +8,8 @@ import xarray as xr
 
 from xdiffimpute.exceptions import AxesError, CompatibilityError, DataError, ImputeError
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 
 def fit(ds, **options):
     return ds.impute.fit(**({"steps": 1, "progress": False} | options))

@@ -40,6 +40,9 @@ class Covariance(NamedTuple):
         second.
     noise : Tensor, shape ()
         Variance of the errors of observation over that of the channel.
+    proper : bool
+        Whether the lags are those of a covariance on the plane, as of a model. Others are made one
+        on a torus.
 
     Examples
     --------
@@ -51,6 +54,7 @@ class Covariance(NamedTuple):
 
     lags: Tensor
     noise: Tensor
+    proper: bool = False
 
     @property
     def reach(self) -> tuple[int, int]:
@@ -70,7 +74,7 @@ class Spectrum(NamedTuple):
     Parameters
     ----------
     matrices : complex Tensor, shape (G, h, w // 2 + 1, M, M)
-        Positive semidefinite, between the channels and frames of each of G groups of channels.
+        Hermitian, between the channels and frames of each of G groups of channels.
     size : (int, int)
         Cells of the torus, h and w.
     """
@@ -160,11 +164,14 @@ def spectrum(
     -------
     Spectrum
         What is negative of the estimate is set to zero, and the rest scaled so that the variance
-        stays the same. All channels and frames are one group, or, if these are too many, the
-        frames of each channel.
+        stays the same; but not where the covariance is a proper one, with lags as long as the
+        fields, since on these it has no negative part. All channels and frames are one group, or,
+        if these are too many, the frames of each channel.
     """
     lags = covariance.lags.double()
     reach = covariance.reach
+    proper = covariance.proper and not periodic
+    proper = proper and all(r >= n - 1 for r, n in zip(reach, shape, strict=True))
     size = _torus(shape, reach, periodic)
     channels = len(lags)
     together = channels * frames <= MOST_TOGETHER
@@ -185,7 +192,7 @@ def spectrum(
         waves = torch.fft.rfft2(torus).permute(4, 5, 0, 1, 2, 3)
         waves = waves.reshape(*waves.shape[:2], count * frames, count * frames).conj()
         waves = (waves + waves.mH) / 2
-        if factor(waves) is None:
+        if not proper and factor(waves) is None:
             values, vectors = torch.linalg.eigh(waves)
             clipped = (vectors * values.clamp(min=0.0)[..., None, :]) @ vectors.mH
             waves = _with_variance_of(waves, clipped, size[1])

@@ -37,7 +37,7 @@ __all__ = ["Denoiser", "Target", "crop"]
 
 Target = Literal["data", "noise"]
 
-MIXED, REHEARSED = 12, 48
+MIXED, REHEARSED, REHEARSED_CELLS = 12, 48, 300_000
 # What the guesses share evenly at first, less where the error of their mixture is less than large,
 # since even half a percent of climatology is much beside a hundredth.
 LEAST, LARGE = 0.02, 0.2
@@ -321,7 +321,8 @@ class Denoiser(nn.Module):
             asked = alone if any(bool(q.any()) for *_, q in alone) else asked
         sets = [Products.of((self.guess(x, context), x, query) for x, context, query in asked)]
         if rehearsal:
-            some = rehearsal[:REHEARSED]
+            most = max(MIXED, REHEARSED_CELLS // rehearsal[0][0].numel())
+            some = rehearsal[: min(REHEARSED, most)]
             sets.append(
                 Products.of((self.guess(x, context), x, query) for x, context, query in some)
             )

@@ -13,6 +13,7 @@ change nothing of what the training loss converges to (Theorem 1).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,10 +69,12 @@ class FirstGuesses(nn.Module):
         self.noise: Tensor
         self.factored: Tensor
         self.neighbours: Tensor
+        self.proper: Tensor
         if reach is not None:
             frames, rows, columns = reach
             shape = (channels, channels, frames, 2 * rows + 1, 2 * columns + 1)
-            self.register_buffer("lags", torch.zeros(shape))
+            self.register_buffer("lags", torch.zeros(shape, dtype=torch.float64))
+            self.register_buffer("proper", torch.tensor(False))
             self.register_buffer("noise", torch.ones(()))
             self.register_buffer("factored", torch.tensor(MOST_FACTORED))
             self.register_buffer("neighbours", torch.tensor(0))
@@ -131,7 +134,7 @@ class FirstGuesses(nn.Module):
     def _spread(self) -> Tensor:
         """Of each channel as kriging knows it, shape (C,)."""
         rows, columns = self.lags.shape[-2] // 2, self.lags.shape[-1] // 2
-        return self.lags[:, :, 0, rows, columns].diagonal().clamp(min=0.0).sqrt()
+        return self.lags[:, :, 0, rows, columns].diagonal().clamp(min=0.0).sqrt().float()
 
     def _krige(
         self, x: Tensor, context: Tensor, periodic: bool, levels: tuple[Tensor, Tensor] | None
@@ -197,7 +200,8 @@ class FirstGuesses(nn.Module):
         Tensor, shape (N, C, T, H, W)
         """
         around = self.periodic if periodic is None else periodic
-        return unit_errors(context, self._field, rng, count, periodic=around, asked=asked)
+        field_of = partial(self._field, drawn=True)
+        return unit_errors(context, field_of, rng, count, periodic=around, asked=asked)
 
     @torch.no_grad()
     def tune(
@@ -240,6 +244,7 @@ class FirstGuesses(nn.Module):
         """Krige with a covariance from now on."""
         self.lags.copy_(covariance.lags)
         self.noise.copy_(covariance.noise)
+        self.proper.fill_(covariance.proper)
         self._made.clear()
 
     def describe(self, labels: Sequence[str], mixture: Tensor) -> list[str]:
@@ -280,15 +285,21 @@ class FirstGuesses(nn.Module):
         pairs = zip(Stiffness._fields, self.springs[guess, :, channel].tolist(), strict=True)
         return ", ".join(f"{name} {value:.1g}" for name, value in pairs)
 
-    def _field(self, shape: tuple[int, int], frames: int, periodic: bool) -> GaussianField:
-        """Kept from call to call, as long as the covariance stays the same."""
-        key = (*shape, frames, periodic, int(self.factored), self.lags.device)
+    def _field(
+        self, shape: tuple[int, int], frames: int, periodic: bool, *, drawn: bool = False
+    ) -> GaussianField:
+        """Kept from call to call, as long as the covariance stays the same.
+
+        What is drawn has a covariance on the torus.
+        """
+        proper = bool(self.proper) and not drawn
+        key = (*shape, frames, periodic, int(self.factored), proper, self.lags.device)
         made = self._made.get(key)
-        same = made is not None and all(map(torch.equal, made[0], (self.lags, self.noise)))
+        same = made is not None and all(map(torch.equal, made[0][:2], (self.lags, self.noise)))
         if made is None or not same:
             while len(self._made) >= MOST_KEPT:
                 self._made.pop(next(iter(self._made)))
-            covariance = Covariance(self.lags.clone(), self.noise.clone())
+            covariance = Covariance(self.lags.clone(), self.noise.clone(), proper)
             field = GaussianField(covariance, shape, frames, periodic, int(self.factored))
             self._made[key] = made = (covariance, field)
         return made[1]

@@ -23,16 +23,17 @@ from scipy.spatial import KDTree
 from ._typing import AnyArray, FloatArray
 from .matern import Matern
 
-__all__ = ["Targets", "best_tuned", "tuned"]
+__all__ = ["BRIEF", "Targets", "best_tuned", "tuned"]
 
 COUNT = 1000
 POOL, NEIGHBOURS = 96, 32
 STRETCHES = (0.25, 1.0, 4.0)  # of time, in which observations are near
 FACTORS = (1.6, 1.2)
-NOISES = (1e-6, 1e-5, 1e-3, 1e-2, 5e-2, 0.2)
+NOISES = (1e-8, 1e-6, 1e-5, 1e-3, 1e-2, 5e-2, 0.2)
 SWEEPS = 4
 PART, FINALISTS = 3, 3  # every third target for all fits, then so many of these on all
 AT_ONCE = 256  # targets
+BRIEF = 0.1  # of a time scale: another start, at which frames say little of each other
 FAR = 1e6  # cells
 WORTH = 1e-3  # of the error, that a step has to gain
 
@@ -216,7 +217,8 @@ def _scaled(
 def best_tuned(fits: Sequence[Matern], targets: Targets) -> tuple[Matern, float]:
     """Of several fits the one that is best when it is tuned, and its noise.
 
-    All are tuned on a part of the targets, and the best few of them on all.
+    All are tuned on a part of the targets, from their own time scale and from a brief one, and the
+    best few of them on all.
 
     Parameters
     ----------
@@ -239,6 +241,8 @@ def best_tuned(fits: Sequence[Matern], targets: Targets) -> tuple[Matern, float]
     True
     """
     some = Targets(*(part[::PART] for part in targets))
+    if targets.lags[..., 0].any():
+        fits = [*fits, *(fit.scaled(time=BRIEF) for fit in fits)]
     rough = sorted(
         (tuned(fit, some, factors=FACTORS[:1]) for fit in fits), key=lambda found: found[2]
     )

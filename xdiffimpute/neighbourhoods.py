@@ -23,13 +23,16 @@ from .tiling import starts
 __all__ = ["FLOOR", "Neighbourhoods", "cholesky", "covariances"]
 
 LEAST_TILE = 8  # cells on a side
+# A tile of that size in which more than this share of the neighbours was seen, in its own channel
+# and frame, is cut in four: its neighbours would be within it and not around it.
+CROWDED = 1 / 8
 # Places about a tile that are looked at for observations: so many times as would do if these were
 # spread evenly; then so many times more, until there are enough, and no more than so many.
 SPARE, FARTHER, LOOKED_AT = 4, 4, 2**15
 AT_ONCE = 32  # tiles
 FLOOR = 1e-9  # noise without which a matrix might have no factor
 OUTSIDE = 2
-LEAST = 1e-4  # of the variance of the field: draws of less than that are not scaled up
+LEAST = 1e-7  # of the variance of the field: draws of less than that are not scaled up
 
 
 class _Part(NamedTuple):
@@ -118,18 +121,21 @@ class Neighbourhoods:
         if not len(at):
             return
         tile = self._tile(len(at))
-        cells = _cells(tile, context.device)
         padded = self._padded(context)
-        for m, corners in self._tiles(asked, tile):
+        for m, corners, whole, size in self._tiles(context, asked, tile, len(at)):
             if len(at) <= self.neighbours:
                 near, counts = at[None], at.new_ones(1, len(at))
             else:
-                near, counts = self._neighbours(padded, len(at), m, corners, tile)
-            inner = cells[None] + corners[:, None]
-            owner = torch.minimum(inner // inner.new_tensor(tile), _last(self.shape, tile, inner))
-            owned = (owner == owner[:, -1:]).all(dim=-1)
+                near, counts = self._neighbours(padded, len(at), m, corners, size)
+            inner = _cells(size, context.device)[None] + corners[:, None]
+            ends = whole[:, None] + whole.new_tensor(tile) - 1
+            owned = (self._owner(inner, tile) == self._owner(ends, tile)).all(dim=-1)
             place = F.pad(inner, (1, 0), value=m)
             yield _Part(place, owned, near, counts, *self._solved(place, near, counts, added))
+
+    def _owner(self, cells: Tensor, tile: tuple[int, int]) -> Tensor:
+        """Which tile a cell is of, where the last one and the one before it share some."""
+        return torch.minimum(cells // cells.new_tensor(tile), _last(self.shape, tile, cells))
 
     def _solved(
         self, cells: Tensor, at: Tensor, counts: Tensor, added: float | Tensor
@@ -156,13 +162,29 @@ class Neighbourhoods:
             side = (side + 1) // 2
         return min(max(side, LEAST_TILE), h), min(max(side, LEAST_TILE), w)
 
-    def _tiles(self, asked: Tensor, tile: tuple[int, int]) -> Iterator[tuple[int, Tensor]]:
-        """Of each channel and frame, first rows and columns of some tiles at a time."""
+    def _tiles(
+        self, context: Tensor, asked: Tensor, tile: tuple[int, int], known: int
+    ) -> Iterator[tuple[int, Tensor, Tensor, tuple[int, int]]]:
+        """Of each channel and frame some asked tiles at a time, crowded ones in quarters.
+
+        First rows and columns, those of the whole tiles, and their size.
+        """
         corners = _corners(self.shape, tile, asked.device)
-        pooled = F.max_pool2d(asked[:, None].float(), tile, stride=1)[:, 0] > 0
+        quarter = (tile[0] + 1) // 2, (tile[1] + 1) // 2
+        cut = known > self.neighbours and max(tile) <= LEAST_TILE and min(tile) > 1
         for m in range(self.joint):
-            some = corners[pooled[m, corners[:, 0], corners[:, 1]]]
-            yield from ((m, part) for part in some.split(AT_ONCE) if len(part))
+            whole = corners[_any(asked[m], corners, tile)]
+            crowded = torch.zeros_like(whole[:, 0], dtype=torch.bool)
+            if cut:
+                crowded = _count(context[m], whole, tile) > CROWDED * self.neighbours
+            parts, of = _quarters(whole[crowded], tile, quarter)
+            some = _any(asked[m], parts, quarter)
+            for kind in (
+                (whole[~crowded], whole[~crowded], tile),
+                (parts[some], of[some], quarter),
+            ):
+                pairs = zip(kind[0].split(AT_ONCE), kind[1].split(AT_ONCE), strict=True)
+                yield from ((m, own, each, kind[2]) for own, each in pairs if len(own))
 
     def _order(self, m: int, tile: tuple[int, int]) -> Tensor:
         """Places (m, y, x) from the corner of a tile, the most correlated with it first."""
@@ -301,6 +323,24 @@ def _cells(tile: tuple[int, int], device: torch.device) -> Tensor:
     """Rows and columns of the cells of a tile, from its corner: shape (cells, 2)."""
     grid = torch.meshgrid(*(torch.arange(n, device=device) for n in tile), indexing="ij")
     return torch.stack(grid, dim=-1).flatten(0, 1)
+
+
+def _count(field: Tensor, corners: Tensor, tile: tuple[int, int]) -> Tensor:
+    """Sums of a field (H, W) over tiles."""
+    sums = F.avg_pool2d(field[None, None].float(), tile, stride=1, divisor_override=1)[0, 0]
+    return sums[corners[:, 0], corners[:, 1]]
+
+
+def _any(asked: Tensor, corners: Tensor, tile: tuple[int, int]) -> Tensor:
+    """Which tiles hold an asked cell."""
+    return _count(asked, corners, tile) > 0.5
+
+
+def _quarters(whole: Tensor, tile: tuple[int, int], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """First rows and columns of the quarters of tiles, and those of the tiles."""
+    moves = [(down, right) for down in (0, tile[0] - size[0]) for right in (0, tile[1] - size[1])]
+    parts = torch.cat([whole + whole.new_tensor(move) for move in moves])
+    return parts, whole.repeat(len(moves), 1)
 
 
 def _corners(shape: tuple[int, int], tile: tuple[int, int], device: torch.device) -> Tensor:

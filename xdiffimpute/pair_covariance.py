@@ -16,7 +16,7 @@ from .samples import Sample, known_cells
 
 __all__ = ["EDGES", "PairCovariance"]
 
-EDGES = (8.0, 3.0, 1.5)  # of the taper of fitted models, over the reach
+EDGES = (np.inf, 3.0, 1.5)  # of the taper of fitted models, over the reach
 
 
 class PairCovariance(NamedTuple):
@@ -112,4 +112,4 @@ class PairCovariance(NamedTuple):
 
     def _taper(self, width: float) -> Tensor:
         reach = self.lags.shape[-2] // 2, self.lags.shape[-1] // 2
-        return taper(reach, width * max(reach), self.lags.device)
+        return taper(reach, width * max(1, *reach), self.lags.device)

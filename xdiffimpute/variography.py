@@ -38,7 +38,7 @@ from .covariance import Covariance, from_torus, taper
 from .covariance_judge import CovarianceJudge, affordable
 from .kriging import GaussianField
 from .matern import Matern
-from .matern_tuning import Targets, best_tuned
+from .matern_tuning import BRIEF, Targets, best_tuned
 from .pair_covariance import EDGES, PairCovariance
 from .samples import Sample, first_cells, known_cells
 
@@ -51,7 +51,7 @@ WORK = 3e10  # cubes of the numbers of observations that are factored
 CELLS_A_SAMPLE = 4_000  # of samples so few that their windows overlap: a small dataset
 CELLS_A_TARGET = 150
 WIDTHS = (0.5, 1.0, 2.0, 4.0)  # of tapers, over the reach
-NOISES = (1e-3, 1e-6, 1e-5, 1e-4, 1e-2, 5e-2, 0.2)  # the first one while others are compared
+NOISES = (1e-3, 1e-8, 1e-6, 1e-5, 1e-4, 1e-2, 5e-2, 0.2)  # the first one while others are compared
 ROUNDS, LOOK_EVERY = 12, 4
 PACE = 0.3
 STRETCH, THIRDS = 4, 3  # windows of a stretch of frames that judge; of how many it is one
@@ -134,9 +134,10 @@ def estimate_covariance(
     fit, _, edge = chosen = found[judge.best(trials)[0]]
     width, share = _best_mixed(pairs, judge, chosen)
     mixed = pairs.mixed(width, fit, share, edge)
-    judge = judge.settled(Covariance(mixed, mixed.new_tensor(chosen.noise_of(share))))
+    made = Covariance(mixed, mixed.new_tensor(chosen.noise_of(share)), proper=share == 1.0)
+    judge = judge.settled(made)
     noisy = [
-        Covariance(mixed, mixed.new_tensor(noise)) for noise in sorted({chosen.noise, *NOISES})
+        made._replace(noise=mixed.new_tensor(noise)) for noise in sorted({chosen.noise, *NOISES})
     ]
     at, least = judge.best(noisy)
     best = noisy[at]
@@ -155,7 +156,7 @@ def estimate_covariance(
     whole = apart
     if judged is not None:
         pairs = PairCovariance.of(samples, reach, periodic=periodic)
-        whole = Covariance(pairs.mixed(width, fit, share, edge), apart.noise)
+        whole = made._replace(lags=pairs.mixed(width, fit, share, edge), noise=apart.noise)
         for sample in _in_turn(samples, cells, work)[:rounds]:
             whole = likelier(whole, sample)
     return Estimates(apart, whole, judge.worth_a_factor(apart), judge.neighbours)
@@ -224,7 +225,7 @@ class _Candidate(NamedTuple):
     def of(self, pairs: PairCovariance) -> Covariance:
         """Its covariance, with the variances of the pairs."""
         lags = pairs.modelled(self.fit, self.edge)
-        return Covariance(lags, lags.new_tensor(self.noise))
+        return Covariance(lags, lags.new_tensor(self.noise), proper=True)
 
 
 def _candidates(
@@ -232,7 +233,9 @@ def _candidates(
 ) -> list[_Candidate]:
     """Fits of the pairs, with their errors of observation or without, and tuned.
 
-    Where too little is observed to tune on, those of all models.
+    The tuned one also with frames that hardly know of each other: where much is observed in each,
+    all neighbours of a cell are then of its own. Where too little is observed to tune on, the fits
+    of all models.
     """
     fits = [pairs.fitted(model) for model in pairs.models]
     fields = [(x.cpu().numpy(), c.cpu().numpy(), q.cpu().numpy()) for x, c, q in samples]
@@ -244,7 +247,10 @@ def _candidates(
     targets = Targets.of(fields, best, periodic=periodic, count=count) or some
     tuned, noise = best_tuned([fit.clean() for fit in fits], targets)
     found = [_Candidate(best.clean()), _Candidate(best)]
-    return found + [_Candidate(tuned, noise, edge) for edge in EDGES]
+    found += [_Candidate(tuned, noise, edge) for edge in EDGES]
+    if fields[0][0].shape[2] > 1:
+        found.append(_Candidate(tuned.scaled(time=BRIEF), noise))
+    return found
 
 
 def _best_mixed(
@@ -262,6 +268,7 @@ def _best_mixed(
         Covariance(
             pairs.mixed(width, candidate.fit, share, candidate.edge),
             usual.new_tensor(candidate.noise_of(share)),
+            proper=share == 1.0,
         )
         for width, share in keys
     ]
@@ -307,6 +314,7 @@ def _likelier(
     """
     x, known, _ = sample
     h, w = x.shape[-2:]
+    covariance = covariance._replace(proper=False)  # draws are made on the torus
     field = GaussianField(covariance, (h, w), x.shape[2], periodic)
     drawn = field.draw(len(x), generator).to(x)
     noise = torch.randn(x.shape, generator=generator).to(x) * field.noise.sqrt()
