@@ -245,6 +245,11 @@ def test_a_covariance_on_the_plane_is_not_changed_where_its_lags_reach() -> None
     assert wrong[0] < 1e-3 and wrong[0] < 0.1 * wrong[1]
 
 
+def test_what_is_not_a_number_has_no_factor() -> None:
+    with pytest.raises(torch.linalg.LinAlgError, match="not positive-definite"):
+        module.cholesky(torch.full((2, 3, 3), torch.nan, dtype=torch.float64))
+
+
 def test_large_tables_of_smooth_covariances_have_factors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their spectrum is kept in single precision, of which they are not made."""
     matern = Matern(Model("matern92", smooth=True), np.array([*2 * [-np.log(8.0)], *4 * [0], 1]))

@@ -97,6 +97,16 @@ def test_errors_of_observation_are_no_part_of_what_channels_share() -> None:
     np.testing.assert_allclose(found[0, 0, 0, 10, 13], clean[0, 0, 0, 10, 13], atol=0.03)
 
 
+def test_channels_have_no_more_in_common_than_fields_can() -> None:
+    """Correlations of 0.9, 0.9 and -0.9, each of other cells; variances stay."""
+    between = np.array([[1.0, 0.9, 0.9], [0.9, 2.0, -0.9], [0.9, -0.9, 1.0]])
+    seen = between[:, :, None, None, None] * model_lags(MODELS[2], frames=1)
+    pairs = PairCovariance(torch.from_numpy(seen), torch.ones(seen.shape), np.ones(3, dtype=bool))
+    found = pairs.modelled(pairs.fitted(MODELS[2]).clean()).numpy()[:, :, 0, 10, 12]
+    assert np.linalg.eigvalsh(between)[0] < -0.1 < -1e-9 < np.linalg.eigvalsh(found)[0]
+    np.testing.assert_allclose(found.diagonal(), between.diagonal(), atol=1e-6)
+
+
 def test_what_is_given_does_not_lead_what_is_asked_for() -> None:
     """A static field that is seen everywhere beside a rough one that is seen here and there."""
     asked = model_lags(MODELS[0])

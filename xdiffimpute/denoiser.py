@@ -37,7 +37,7 @@ __all__ = ["Denoiser", "Target", "crop"]
 
 Target = Literal["data", "noise"]
 
-MIXED, REHEARSED, REHEARSED_CELLS = 12, 48, 300_000
+MIXED, REHEARSED, MIXED_CELLS = 12, 48, 300_000  # samples, windows and cells of these
 # What the guesses share evenly at first, less where the error of their mixture is less than large,
 # since even half a percent of climatology is much beside a hundredth.
 LEAST, LARGE = 0.02, 0.2
@@ -321,7 +321,7 @@ class Denoiser(nn.Module):
             asked = alone if any(bool(q.any()) for *_, q in alone) else asked
         sets = [Products.of((self.guess(x, context), x, query) for x, context, query in asked)]
         if rehearsal:
-            most = max(MIXED, REHEARSED_CELLS // rehearsal[0][0].numel())
+            most = max(MIXED, MIXED_CELLS // rehearsal[0][0].numel())
             some = rehearsal[: min(REHEARSED, most)]
             sets.append(
                 Products.of((self.guess(x, context), x, query) for x, context, query in some)

@@ -296,6 +296,11 @@ def cholesky(systems: Tensor) -> Tensor:
     Tensor, shape (..., n, n)
         Where there is none, of the matrix with as little more on its diagonal as it takes.
 
+    Raises
+    ------
+    torch.linalg.LinAlgError
+        If not even twice the diagonal does, as where a covariance is not a number.
+
     Examples
     --------
     >>> cholesky(torch.ones(2, 2, dtype=torch.float64)).isfinite().all()
@@ -305,6 +310,9 @@ def cholesky(systems: Tensor) -> Tensor:
     found, info = torch.linalg.cholesky_ex(systems)
     more = FLOOR
     while info.any():
+        if more > 1.0:
+            found = torch.linalg.cholesky(systems)  # says what is wrong
+            break
         raised = systems.clone()
         raised.diagonal(dim1=-2, dim2=-1).mul_(1 + more)
         again, failed = torch.linalg.cholesky_ex(raised)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._typing import BoolArray
+from ._typing import BoolArray, FloatArray
 from .covariance import pair_sums, taper
 from .matern import MODELS, Matern, Model, fit_matern
 from .samples import Sample, known_cells
@@ -87,6 +87,7 @@ class PairCovariance(NamedTuple):
         own = np.arange(len(between))
         whole = between[own, own].copy()
         between[own, own] *= fit.share
+        between = _nearest_covariance(between)
         lags = torch.from_numpy(fit.covariance(between, (frames, y, x))).to(self.lags)
         lags = lags * self._taper(edge)
         if fit.share < 1.0:
@@ -113,3 +114,17 @@ class PairCovariance(NamedTuple):
     def _taper(self, width: float) -> Tensor:
         reach = self.lags.shape[-2] // 2, self.lags.shape[-1] // 2
         return taper(reach, width * max(1, *reach), self.lags.device)
+
+
+def _nearest_covariance(between: FloatArray) -> FloatArray:
+    """Variances and covariances of channels (C, C) without what no fields can have in common.
+
+    Those of pairs rest on other cells for each two channels, and errors of observation have been
+    taken out of the variances alone. The variances stay.
+    """
+    values, vectors = np.linalg.eigh((between + between.T) / 2)
+    if values[0] >= 0.0:
+        return between
+    found = (vectors * values.clip(min=0.0)) @ vectors.T
+    size = np.sqrt(between.diagonal().clip(min=0.0) / found.diagonal().clip(min=1e-30))
+    return np.asarray(found * np.outer(size, size))
