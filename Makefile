@@ -23,7 +23,7 @@ $(VENV)/.complete: pyproject.toml constraints.txt
 
 demo: OMP_NUM_THREADS = 2
 demo: $(VENV)/.complete  ## simulate, hide, fit, fill, compare; writes a zarr store and a picture
-	$(BIN)/xdiffimpute demo --out $(OUT)
+	$(BIN)/xdiffimpute demo --out $(OUT) --overwrite
 
 lint: $(VENV)/.complete  ## ruff, mypy and the layering contracts
 	$(BIN)/ruff check .
@@ -41,7 +41,9 @@ notebooks: $(VENV)/.complete  ## run the notebooks; their outputs and pictures a
 notebooks-quick: $(VENV)/.complete  ## run them in a reduced form and keep nothing
 	XDI_QUICK=1 $(BIN)/python -m pytest --nbmake -n $(WORKERS) notebooks
 
-test: lint docs notebooks-quick  ## lint, documentation, notebooks in reduced form, then the fast tests
+test: $(VENV)/.complete  ## lint, documentation, notebooks in reduced form, then the fast tests
+	@$(MAKE) --no-print-directory -j $(WORKERS) --output-sync=target lint docs
+	@$(MAKE) --no-print-directory notebooks-quick
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-slow: $(VENV)/.complete  ## the tests that take minutes

@@ -52,8 +52,8 @@ imputer
 #
 # Zero where observed, and it grows into the gap. `fit` has two candidates for it, the variance that
 # the network learned and the kriging variance, which follows from the covariance of the data and
-# from where the observations are. It takes what makes the errors at withheld observations
-# likeliest, and scales it to agree with them.
+# from where the observations are. It multiplies powers of the two, those that make the errors at
+# withheld observations likeliest.
 
 # %%
 filled = ds.impute.fill(imputer, progress=False)

@@ -149,8 +149,8 @@ ds.impute.plot.skill(imputer)
 # Hollow points stand for few cells: do not read much into them. Gaps larger than the last one
 # were not judged at all.
 #
-# Stronger simple methods come by name. Each table has observations of its own, so compare each
-# method with the linear interpolation of its own table.
+# Stronger simple methods come by name. As a rule, and not for certain, their tables are of the same
+# observations, so compare each method with the linear interpolation of its own table.
 
 # %%
 logging.getLogger("xdiffimpute").setLevel("WARNING")

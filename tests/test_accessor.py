@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xdiffimpute.exceptions import ImputeError, NotFittedError
+from xdiffimpute.diffusion import DiffusionImputer
+from xdiffimpute.exceptions import DataError, ImputeError, NotFittedError
 
 pytestmark = pytest.mark.usefixtures("hasty")
 
@@ -183,3 +184,34 @@ def test_an_array_of_variables_can_be_filled(gappy):
     array = gappy.assign(other=gappy["sst"] + 1).to_array()
     filled = array.impute.fill("linear")
     assert filled.name is None and filled.dims == array.dims
+
+
+def test_what_was_trained_survives_the_comparison_after_it(gappy, quick, monkeypatch, caplog):
+    """Stopped by hand, or failed: the network is there."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    def fail(*_):
+        raise DataError("a worker is gone")
+
+    monkeypatch.setattr(DiffusionImputer, "score", stop)
+    with pytest.raises(KeyboardInterrupt):
+        gappy.impute.fit(**quick)
+    assert gappy.impute.fill()["sst"].notnull().any()
+    monkeypatch.setattr(DiffusionImputer, "score", fail)
+    imputer = gappy.impute.fit(**quick)
+    assert imputer.is_fitted and not imputer.fitted.skill
+    assert "comparison after the training failed: a worker is gone" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:2 of 99 cells are never observed")
+def test_the_partition_of_a_fit_with_covariates_is_of_its_fields(gappy, quick):
+    whole = gappy.assign(forecast=gappy["sst"].fillna(10.0))
+    imputer = whole.impute.fit(covariates="forecast", **quick)
+    assert imputer.fitted.partition.given == 1
+    exposure = gappy.impute.exposure(imputer.fitted.partition)
+    assert float(exposure["sst"].max()) > 0
+    again = gappy.impute.fit(partition=imputer.fitted.partition, **quick)
+    assert again.fitted.domain().any()
+    assert "forecast" not in repr(imputer)

@@ -24,6 +24,8 @@ from xdiffimpute.cli_bench import advice
 from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.exceptions import DataError, ImputeError
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 QUICK = {"steps": 2, "window": 3, "progress": False}
 
 
@@ -243,3 +245,13 @@ def test_advice_repeats_what_was_asked() -> None:
     options = {"chunks": "auto"}
     (line,) = advice(skill, {"a": "linear", "b": "linear"}, "in.zarr", options)[1]
     assert line == "xdiffimpute fill in.zarr filled.nc --imputer linear --chunks auto"
+
+
+def test_gaps_that_never_change() -> None:
+    """Of one record, what is set aside is never observed, and all methods are asked there."""
+    ds = xdi.example(days=12, complete=True)
+    fixed = np.random.default_rng(0).random(ds["sst"].shape[1:]) < 0.5
+    stations = ds.where(xr.DataArray(fixed, dims=("lat", "lon")))
+    skill = stations.impute.bench(["linear"], **QUICK)
+    assert np.isfinite(skill["sst"].sel(metric="rmse")).all()
+    assert float(skill["sst"].sel(metric="cells").min()) > 20

@@ -330,7 +330,7 @@ def test_variables_on_different_grids(cds: CdsServer, tmp_path: Path) -> None:
         return served(inputs | {"grid": next(calls)})
 
     cds.make = split
-    with pytest.raises(FetchError, match="2020-02|do not fit together"):
+    with pytest.raises(FetchError, match="do not fit together"):
         quick(order(), tmp_path / "a.zarr")
 
 

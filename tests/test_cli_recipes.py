@@ -14,7 +14,9 @@ import pytest
 import xarray as xr
 from click.testing import CliRunner, Result
 
+from xdiffimpute.baselines import BASELINES
 from xdiffimpute.cli import main
+from xdiffimpute.exceptions import DataError
 from xdiffimpute.running import report_lines
 
 yaml = pytest.importorskip("yaml")
@@ -135,7 +137,7 @@ def test_own_gaps_are_filled_without_hiding(cds: CdsServer, gappy: xr.Dataset) -
 
 
 def test_mistakes_end_with_a_message(cds: CdsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "did you mean 'store'" in invoke("fetch", recipe(stroe="a"), code=2).stderr
+    assert "Did you mean 'store'" in invoke("fetch", recipe(stroe="a"), code=2).stderr
     assert "start from one in recipes/era5" in invoke("run", "none.yaml", code=2).stderr
     Path("file").write_text("")
     assert "cannot write to the folder" in invoke("run", recipe(out="file/out"), code=2).stderr
@@ -163,3 +165,53 @@ def test_a_report_says_where_a_simpler_method_is_ahead() -> None:
     assert "t2m: the simpler linear is ahead" in report_lines(report | {"hidden": hidden})
     hidden["xdiffimpute"] = row(0.1)
     assert "ahead" not in report_lines(report | {"hidden": hidden})
+
+
+def fields(**more: Any) -> xr.Dataset:
+    """A field and what goes along with it, whole, on dims of unusual names."""
+    t, y, x = np.ogrid[:9, :8, :10]
+    wave = (np.sin(x / 3 + t / 2) + y / 5).astype("float32")
+    return xr.Dataset(
+        {"sst": (("time", "row", "col"), wave), "terrain": (("row", "col"), wave[0])} | more,
+        {"time": np.datetime64("2020-01-01", "ns") + np.arange(9) * np.timedelta64(1, "h")},
+    )
+
+
+def test_run_hides_judges_and_draws_what_the_fit_fills(cds: CdsServer) -> None:
+    """On the dims that it names; covariates and whole numbers stay as they are."""
+    flag = (("time", "row", "col"), np.ones((9, 8, 10), "int8"))
+    fields(flag=flag).to_netcdf("sst.nc")
+    fit = RECIPE["fit"] | {"y": "row", "x": "col", "covariates": ["terrain"]}
+    changes = {"cds": None, "store": None, "path": "sst.nc", "fit": fit}
+    report = json.loads(invoke("run", recipe(**changes), "--json").stdout)
+    assert {name: set(row) for name, row in report["hidden"].items()} == {
+        "xdiffimpute": {"sst"}, "climatology": {"sst"}
+    }  # fmt: skip
+    assert report["picture"] is None or Path(report["picture"]).exists()
+    with xr.open_zarr("results/gappy.zarr") as gappy:
+        assert gappy["terrain"].notnull().all() and gappy["flag"].dtype == np.int8
+        assert gappy["sst"].isnull().any()
+
+
+def test_run_with_members_and_a_baseline_that_cannot(
+    cds: CdsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors are of the members' mean; one method that fails takes nothing away."""
+
+    def refuse(self: Any, ds: xr.Dataset) -> None:
+        raise DataError("too many values")
+
+    monkeypatch.setattr(BASELINES.get("dineof"), "fit", refuse)
+    fields().drop_vars("terrain").rename(row="lat", col="lon").to_netcdf("sst.nc")
+    changes = {"cds": None, "store": None, "path": "sst.nc", "fill": {"members": 3},
+               "compare": ["dineof", "linear"]}  # fmt: skip
+    result = invoke("run", recipe(**changes), "--json")
+    assert "dineof is left out of the comparison: too many values" in result.stderr
+    report = json.loads(result.stdout)
+    assert list(report["hidden"]) == ["xdiffimpute", "linear"]
+    filled, truth = xr.load_dataset("results/filled.zarr", engine="zarr"), fields()["sst"].values
+    hidden = filled["sst_imputation_flag"].values == 1
+    wrong = (filled["sst"].mean("realization").values - truth)[hidden].astype(float)
+    own = report["hidden"]["xdiffimpute"]["sst"]
+    assert own["rmse"] == pytest.approx(float(np.sqrt((wrong**2).mean())), rel=1e-5)
+    assert own["cells"] == hidden.sum() and own["empty"] == 0

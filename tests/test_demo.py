@@ -15,7 +15,9 @@ pytest.importorskip("skimage")
 from xdiffimpute.baselines import BASELINES
 from xdiffimpute.datasets import DATASETS
 from xdiffimpute.demo import NAMES, Row, _row, hide_blocks, run_demo
-from xdiffimpute.exceptions import ImputeError
+from xdiffimpute.exceptions import ImputeError, OutputExistsError
+
+pytestmark = pytest.mark.usefixtures("hasty")
 
 SEED = 3
 
@@ -97,3 +99,9 @@ def test_cells_left_empty_are_counted(truth: xr.Dataset) -> None:
     row = _row("idle", lambda: gappy, truth, hidden)
     cells = int(hidden.sum()) * truth.sizes["time"] * len(NAMES)
     assert row.remark == f"left {cells} cells empty"
+
+
+def test_results_are_not_replaced_unasked(ran: tuple[Path, list[Row]]) -> None:
+    out, _ = ran
+    with pytest.raises(OutputExistsError, match=r"holds results already \(filled.zarr, comp"):
+        run_demo(out, quick=True)

@@ -614,3 +614,11 @@ def test_less_memory_than_when_it_was_begun(
     monkeypatch.setattr("xdiffimpute.regions.free_memory", lambda: 2**12)
     assert ds.impute.fill_to(tmp_path / "out.zarr", "nearest", progress=False).kept == 1
     xr.testing.assert_equal(xr.open_zarr(tmp_path / "out.zarr").compute(), undisturbed)
+
+
+def test_data_whose_file_is_gone(tmp_path: Path) -> None:
+    """They are in memory; where they were read from is asked for no more."""
+    ds = make()
+    ds.encoding["source"] = str(tmp_path / "gone.nc")
+    done = ds.impute.fill_to(tmp_path / "out.zarr", "nearest", progress=False)
+    assert "sst" in done.variables

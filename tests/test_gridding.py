@@ -130,3 +130,22 @@ def test_bad_tables_and_grids(grid: xr.Dataset) -> None:
         grid_table(good.assign(time="soon"), grid)
     with pytest.raises(DataError, match="no latitudes and longitudes"):
         grid_table(good, xr.Dataset({"a": (("y", "x"), np.zeros((3, 3)))}), every="1D")
+
+
+def test_frames_of_months(grid: xr.Dataset) -> None:
+    rows = [("2020-01-31T23", 10, 176, 1.0), ("2020-02-01T00", 10, 176, 2.0),
+            ("2020-04-30T12", 10, 176, 5.0), ("2020-04-01T00", 10, 176, 3.0)]  # fmt: skip
+    ds = grid_table(table(rows), grid, every="MS")
+    months = np.array(["2020-01", "2020-02", "2020-03", "2020-04"], "datetime64[M]")
+    np.testing.assert_array_equal(ds["time"].values.astype("datetime64[M]"), months)
+    np.testing.assert_array_equal(ds["sst"].values[:, 0, 0], [1.0, 2.0, np.nan, 4.0])
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [({"every": "1ME"}, "says where intervals end.*'MS'"), ({"every": "soon"}, "is no interval"),
+     ({"how": "mode"}, "how='mode' is not one of mean, median, min, max")],
+)  # fmt: skip
+def test_intervals_and_reductions_that_are_unknown(grid, options: dict, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        grid_table(table([("2020-01-01", 10, 176, 1)]), grid, **options)

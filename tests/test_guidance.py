@@ -21,6 +21,8 @@ from xdiffimpute.metrics import METRICS
 from xdiffimpute.request import Request
 from xdiffimpute.samplers import SAMPLERS
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 
 @pytest.fixture(scope="module")
 def water() -> tuple[xr.Dataset, xr.Dataset]:

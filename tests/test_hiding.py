@@ -72,3 +72,8 @@ def test_samples_levels_and_single_frames(full: xr.Dataset) -> None:
 def test_variables_that_are_not_there(full: xr.Dataset) -> None:
     with pytest.raises(DataError, match=r"\['c'\].*there are a, b"):
         hide(full, BLOCK, variables=["c"])
+
+
+def test_a_dimension_that_is_not_there(full: xr.Dataset) -> None:
+    with pytest.raises(DataError, match=r"along='tiem' is no dimension.*'time'"):
+        hide(full, BLOCK, along="tiem")

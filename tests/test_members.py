@@ -92,6 +92,16 @@ def test_of_the_diffusion_itself(fitted) -> None:
     assert (drawn["sst"].std("realization").values[gaps] > 0).all()
 
 
+def test_of_the_diffusion_in_the_logarithm() -> None:
+    """A single sample is the first of several, and no mean of a lognormal distribution."""
+    rain = np.exp(xdi.example(days=14) / 10).rename(sst="rain")
+    imputer = DiffusionImputer(**QUICK | {"steps": 2}, log="rain").fit(rain)
+    steps = SAMPLERS.create("multi_step", steps=3, members=2)
+    drawn, one = imputer.fill(rain, members=2, sampler=steps), imputer.fill(rain, sampler=steps)
+    first = drawn["rain"].isel(realization=0, drop=True)
+    np.testing.assert_allclose(first, one["rain"], rtol=1e-6)
+
+
 def test_of_several_variables_in_the_logarithm_and_beside_covariates() -> None:
     """Errors of variables go together; rain stays positive; what is given has no members."""
     rng = np.random.default_rng(0)

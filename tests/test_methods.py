@@ -14,6 +14,8 @@ from xdiffimpute.methods import METHODS
 from xdiffimpute.partition import Partition
 from xdiffimpute.samplers import SAMPLERS
 
+pytestmark = pytest.mark.usefixtures("hasty")
+
 
 def make(blocks=False):
     """Waves in 12 short runs, with a mask for each run that stays the same in all frames."""

@@ -207,3 +207,25 @@ def test_crps_of_lazy_members(pair):
     lazy = METRICS.create("crps")(members.chunk(realization=1), truth)
     assert lazy["a"].chunks is not None
     xr.testing.assert_allclose(lazy.compute(), METRICS.create("crps")(members, truth))
+
+
+def test_the_spread_of_a_fill_with_holes_is_not_a_number(pair):
+    filled, truth, _ = pair
+    filled["a_standard_error"] = filled["a_standard_error"].where(truth["x"] > 0)
+    assert np.isnan(float(METRICS.create("spread")(filled, truth)["a"]))
+    asked = METRICS.create("spread")(filled, truth, where=truth["x"] > 0)
+    assert float(asked["a"]) == pytest.approx(0.3)
+
+
+def test_feasibility_knows_the_steps_of_both_axes():
+    """Cells twice as high as wide: a flow that does not change along y obeys the law as before."""
+    ds = DATASETS.create("shallow_water", samples=1, shape=(8, 8), frames=5).open()
+    metric = METRICS.create("feasibility")
+    tall = ds.assign_coords(y=2 * ds["y"])
+    level = ds.assign(
+        {n: ds[n].isel(y=0, drop=True).broadcast_like(ds[n]) for n in ("u", "v", "h")}
+    )
+    stretched = level.assign_coords(y=2 * level["y"])
+    same = [float(metric(part, part)["feasibility"]) for part in (level, stretched)]
+    assert same[0] == pytest.approx(same[1], rel=1e-6)
+    assert float(metric(tall, tall)["feasibility"]) > 10 * float(metric(ds, ds)["feasibility"])

@@ -124,8 +124,6 @@ def test_ratio_is_drawn_from_its_range_or_as_called() -> None:
     assert max(shares) < 0.98
     assert np.std(shares) > 0.12
     assert abs(make("pixel").split(observed, rng, 0.1)[0].mean() - 0.1) < 0.03
-    assert make("pixel").mean_ratio == pytest.approx(0.65)
-    assert make("pixel", ratio=None).mean_ratio is None
 
 
 def test_a_pattern_that_cannot_split_falls_back_on_cells() -> None:

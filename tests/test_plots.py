@@ -153,3 +153,10 @@ def test_without_matplotlib_the_error_says_what_to_install(gappy, monkeypatch) -
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImputeError, match=r"pip install 'xdiffimpute\[plot\]'"):
         gappy.impute.plot.gaps()
+
+
+def test_comparison_of_members_is_of_their_mean(holes, imputer) -> None:
+    drawn_by = imputer.fill(holes, members=3)
+    figure = holes.impute.plot.comparison(drawn_by, frame=2, variables="sst")
+    mean = drawn_by["sst"].mean("realization").isel(time=2)
+    np.testing.assert_allclose(drawn(figure, "filled"), mean.values, rtol=1e-5)

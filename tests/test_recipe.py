@@ -62,7 +62,7 @@ def test_a_good_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes, said",
     [
-        ({"stroe": "b.zarr"}, "mine.yaml: stroe: is not a key of a recipe; did you mean 'store'?"),
+        ({"stroe": "b.zarr"}, "mine.yaml: stroe: is not a key of a recipe. Did you mean 'store'?"),
         ({"zzz": 1}, "zzz: is not a key of a recipe; there are cds, compare, fill,"),
         ({"cds": GOOD["cds"] | {"month": [1]}}, "cds.month: is not a key"),
         ({"cds": GOOD["cds"] | {"days": [30]}}, "2020-02-30 does not exist: 2020-02 has 29 days"),
@@ -73,7 +73,7 @@ def test_a_good_recipe(tmp_path: Path) -> None:
         ({"cds": None}, "give either cds: (what to fetch) or path: (data that are there)"),
         ({"path": "a.nc"}, "give either cds: (what to fetch) or path:"),
         ({"store": None}, "store: must name the zarr store"),
-        ({"fit": {"windw": 3}}, "fit: 'windw' is not an option; did you mean 'window'?"),
+        ({"fit": {"windw": 3}}, "fit: 'windw' is not an option. Did you mean 'window'?"),
         ({"fill": {"where": 3}}, "fill: 'where' is not an option"),
         ({"hide": {"pattern": "blok"}}, "hide: no mask pattern is called 'blok'"),
         ({"hide": {"pattern": "block", "options": {"n": 2}}}, "hide: options of 'block'"),

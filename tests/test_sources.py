@@ -141,7 +141,7 @@ def test_chunks_of_a_dimension_that_there_is_not(ds: xr.Dataset, tmp_path: Path)
     ds.to_netcdf(tmp_path / "sst.nc")
     ds.to_zarr(tmp_path / "sst.zarr", consolidated=False)
     for name in ("sst.nc", "sst.zarr"):
-        with pytest.raises(DataError, match="chunks of 'tme': .*; did you mean 'time'"):
+        with pytest.raises(DataError, match="chunks of 'tme': .*. Did you mean 'time'"):
             open_store(str(tmp_path / name), chunks={"tme": 4})
         whole = {"time": ds.sizes["time"]}
         assert open_store(str(tmp_path / name), chunks=whole).chunks["time"] == (whole["time"],)

@@ -59,7 +59,7 @@ def test_variables_left_alone_are_told_once(caplog: pytest.LogCaptureFixture) ->
 def test_a_variable_that_is_not_there() -> None:
     with pytest.raises(DataError, match=r"Did you mean 'sst'\?"):
         xdi.example().impute.fill("nearest", variables=["SSTT"])
-    with pytest.raises(DataError, match="choose one or more of them$"):
+    with pytest.raises(DataError, match=r"choose one or more of them\.$"):
         xdi.example().impute.fill("nearest", variables=["chlorophyll"])
 
 

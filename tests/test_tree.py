@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xdiffimpute.exceptions import AxesError, ImputeError
+from xdiffimpute.exceptions import AxesError, DataError, ImputeError
 
 pytestmark = pytest.mark.usefixtures("hasty")
 
@@ -84,3 +84,18 @@ def test_errors_name_the_group(tree, gappy):
         tree.impute.fill("linear")
     with pytest.raises(ImputeError, match=r"given for \['/fin'\]"):
         tree.impute.fill({"/fin": gappy.impute.fit(steps=1, progress=False)})
+
+
+def test_groups_are_looked_at_before_the_first_training(tree, gappy, caplog, monkeypatch):
+    """A group without gaps is passed over; one that cannot be learned from costs no training."""
+    tree["/whole"] = xr.DataTree(gappy.fillna(10.0).drop_vars("time"))
+    bounds = xr.Dataset({"lat_bnds": (("lat", "edge"), np.zeros((9, 2)))}, {"lat": gappy["lat"]})
+    bounds["lat"].attrs["bounds"] = "lat_bnds"
+    tree["/edges"] = xr.DataTree(bounds)
+    assert list(tree.impute.fit(steps=1, progress=False)) == ["/fine", "/levels/coarse"]
+    assert "the group '/whole' is passed over: nothing is missing in it" in caplog.text
+    tree["/zzz"] = xr.DataTree(gappy.fillna(-999.0).drop_vars("time"))
+    with monkeypatch.context() as patch:
+        patch.setattr("xdiffimpute.diffusion.fit_network", None)  # called, it would fail
+        with pytest.raises(DataError, match="in the group '/zzz'.*undecoded fill values"):
+            tree.impute.fit(steps=1, progress=False)

@@ -267,7 +267,7 @@ def test_neighbours_are_asked_where_they_know_better(
     noise: float, most: int, near: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Steps leave undone what neighbours tell; under noise it takes the many that are far away."""
-    monkeypatch.setattr("xdiffimpute.covariance_judge.NEIGHBOURS", (0, most))
+    monkeypatch.setattr("xdiffimpute.covariance_judge.WAYS", (0, most))
     x, context, query, generator = dense_windows(noise)
     found = estimate_covariance([(x, context, query)], (12, 12), periodic=False)
     assert (found.neighbours > 0) == near

@@ -176,8 +176,12 @@ class _Impute(ABC, Generic[X]):
             progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every,
             resume=resume, log_to=log_to,
         )  # fmt: skip
-        self._imputer = imputer.fit(self._dataset())
-        return self._imputer
+        try:
+            imputer.fit(self._dataset())
+        finally:
+            if imputer.is_fitted:  # also where the comparison after the training was stopped
+                self._imputer = imputer
+        return imputer
 
     @called("ds.impute.fill")
     def fill(
@@ -211,8 +215,10 @@ class _Impute(ABC, Generic[X]):
             covariance has. With ``sampler="multi_step"``: samples of the diffusion,
             as far apart as these are.
         where : bool DataArray, optional
-            Cells to fill; default: those observed at least once in training. Elsewhere the
-            network's answer would be arbitrary (Theorem 1), and NaN is kept.
+            Cells to fill; default: those that training could ask for (:meth:`exposure` above
+            zero), for which a cell has to be observed at least once; on another grid than that
+            of the fit, those observed at least once. Elsewhere the network's answer would be
+            arbitrary (Theorem 1), and NaN is kept. A baseline fills all that were ever observed.
         seed : int, optional
             Of the contexts and of the noise that ``"multi_step"`` starts from: another seed,
             another sample. Default: that of the fit.

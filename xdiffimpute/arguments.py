@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
 from .exceptions import ArgumentError
+from .suggestion import did_you_mean
 
-__all__ = ["LAYOUT", "called", "refuse_unknown"]
+__all__ = ["LAYOUT", "as_list", "called", "refuse_unknown"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 LAYOUT = ("variables", "time", "y", "x", "extra_dims")
 """Arguments that say how a dataset is laid out."""
+
+
+def as_list(names: str | Iterable[str] | None) -> list[str]:
+    """Names as a list; a string is one name.
+
+    Examples
+    --------
+    >>> as_list("sst"), as_list(("u", "v")), as_list(None)
+    (['sst'], ['u', 'v'], [])
+    """
+    return [names] if isinstance(names, str) else list(names or ())
 
 
 def refuse_unknown(call: str, given: Iterable[str], known: Iterable[str]) -> None:
@@ -45,11 +56,9 @@ def refuse_unknown(call: str, given: Iterable[str], known: Iterable[str]) -> Non
     unknown = [name for name in given if name not in known]
     if not unknown:
         return
-    near = [n for name in unknown for n in get_close_matches(name, known, n=1, cutoff=0.5)]
-    hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
     raise ArgumentError(
-        f"{call}() takes no argument {', '.join(map(repr, unknown))}.{hint} "
-        f"It takes {', '.join(known)}"
+        f"{call}() takes no argument {', '.join(map(repr, unknown))}."
+        f"{did_you_mean(unknown, known)} It takes {', '.join(known)}"
     )
 
 

@@ -19,7 +19,7 @@ from ._typing import AnyArray, BoolArray
 from .exceptions import CompatibilityError
 from .fields import FieldSpec
 
-__all__ = ["FLAGS", "REALIZATION", "assemble", "package_version"]
+__all__ = ["FLAGS", "REALIZATION", "assemble", "mean_of_members", "package_version"]
 
 log = logging.getLogger("xdiffimpute")
 
@@ -115,6 +115,13 @@ def assemble(
     line += f"{', '.join(estimates)} filled by {method}"
     result.attrs["history"] = "\n".join(filter(None, [line, str(ds.attrs.get("history", ""))]))
     return result
+
+
+def mean_of_members(filled: xr.Dataset) -> xr.Dataset:
+    """A fill as it is; of one with members, their mean, which is the estimate."""
+    if REALIZATION not in filled.dims:
+        return filled
+    return filled.mean(REALIZATION, keep_attrs=True)
 
 
 def _put_into(source: xr.DataArray, estimate: xr.DataArray, fillable: xr.DataArray) -> xr.DataArray:

@@ -91,7 +91,7 @@ def bench(ds: xr.Dataset, methods: Sequence[str] | None = None, **options: Any) 
     fills, seconds, skipped = _baselines(names, shown, spec.layout, everywhere)
     start = time.perf_counter()
     network.fit(shown)
-    fills = {network.name: network.filling_at(withheld)} | fills
+    fills = {network.name: network.filling_at(withheld, everywhere)} | fills
     seconds = {network.name: time.perf_counter() - start} | seconds
     failed: dict[str, str] = {}
 

@@ -19,6 +19,7 @@ import xarray as xr
 
 from ._typing import BoolArray, FloatArray
 from .calendar import Clock
+from .compatibility import refuse_incompatible, tell_of_units
 from .exceptions import CompatibilityError
 from .fields import FieldSpec
 from .geometry import Geometry
@@ -171,7 +172,8 @@ class Fitted:
 
     def layout_of(self, ds: xr.Dataset) -> tuple[xr.DataArray, FieldSpec, BoolArray | xr.DataArray]:
         """The data packed, their layout, and the cells to fill, lazily on another grid."""
-        self.spec.check(ds)
+        refuse_incompatible(self.spec, ds)
+        tell_of_units(self.spec, ds)
         packed = self.spec.pack(ds)
         if self.spec.same_grid(ds):
             return packed, self.spec, self.statistics.domain

@@ -78,7 +78,11 @@ def _facts(fitted: Fitted) -> list[tuple[str, object]]:
     spec, history = fitted.spec, fitted.history
     named = [f"{v.name} ({v.units})" if v.units else v.name for v in spec.filled]
     channels = f", {len(spec.channels)} channels" if len(spec.channels) > len(named) else ""
-    seen = float(fitted.domain().mean())
+    fields = len(spec.channels) - spec.given
+    ever = fitted.domain() | (
+        np.asarray(fitted.statistics.count) > 0
+    )  # some were withheld for good
+    seen = float(ever[:fields].mean())
     return [
         ("variables", ", ".join(named) + channels),
         ("grid", f"{spec.shape[0]} × {spec.shape[1]} cells{_extent(fitted)}"),

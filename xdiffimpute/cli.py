@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from .cli_options import (
 )
 from .cli_recipes import fetch, run
 from .exceptions import CheckpointError, OutputExistsError
+from .folders import check_writable
 from .tabulation import as_dict, as_table
 
 if TYPE_CHECKING:
@@ -85,9 +87,12 @@ for command in (bench, fetch, fill, run, list_):
               default="demo-output", show_default=True, help="Folder for results.")  # fmt: skip
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Training time.")
 @click.option("--quick", is_flag=True, help="A small field and a short training, for a look.")
+@click.option("--overwrite", is_flag=True, help="Replace results that exist.")
 @verbosity
 @click.pass_context
-def demo(ctx: click.Context, /, out: Path, minutes: float | None, quick: bool) -> None:
+def demo(
+    ctx: click.Context, /, out: Path, minutes: float | None, quick: bool, overwrite: bool
+) -> None:
     """Simulate shallow water, hide blocks, fit, fill, compare with every baseline, draw.
 
     \b
@@ -97,7 +102,7 @@ def demo(ctx: click.Context, /, out: Path, minutes: float | None, quick: bool) -
     """
     from .demo import run_demo
 
-    run_demo(out, minutes=minutes, quick=quick, progress=not is_quiet(ctx))
+    run_demo(out, minutes=minutes, quick=quick, overwrite=overwrite, progress=not is_quiet(ctx))
 
 
 @main.command()
@@ -169,22 +174,30 @@ def fit(
         raise CheckpointError(
             f"cannot save the imputer as {model!r}; give a file in a folder that exists"
         )
+    check_writable(path.absolute().parent, "save the imputer in another one")
     options |= {name: options[name] or () for name in ("log", "covariates")}
     from .sources import open_store
 
     ds = open_store(source, chunks=chunks)
-    imputer = ds.impute.fit(progress=not is_quiet(ctx), **options)
+    from .diffusion import DiffusionImputer
+
+    imputer = DiffusionImputer(progress=not is_quiet(ctx), **options)
+    try:
+        imputer.fit(ds)
+    finally:
+        if imputer.is_fitted:  # also where the comparison after the training was stopped
+            imputer.save(path, overwrite=overwrite)
     from .parallel import is_first
 
     if not is_first():  # of several processes, one saves and reports
         return
-    imputer.save(path, overwrite=overwrite)
     if as_json:
         import xarray as xr
 
         skill = as_dict(xr.Dataset.from_dict(imputer.fitted.skill))
         click.echo(json.dumps({"imputer": model, "skill": skill}, indent=2))
-    log.info("saved %s; next: xdiffimpute fill %s OUT --imputer %s", model, source, model)
+    told = shlex.join(["fill", source, "OUT", "--imputer", model])
+    log.info("saved %s; next: xdiffimpute %s", model, told)
 
 
 @main.command()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import xdiffimpute
 from .cli_group import dask_bar
 from .cli_options import axes_options, chunks_option, is_quiet, json_option, verbosity
 from .exceptions import ImputeError, UnknownNameError
+from .suggestion import did_you_mean
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -155,7 +155,8 @@ def chosen_imputer(chosen: str, axes: dict[str, Any]) -> tuple[Imputer | str, di
     from .baselines import BASELINES
 
     given = {name: value for name, value in axes.items() if value is not None}
-    if Path(chosen).exists():
+    place = Path(chosen)
+    if place.is_file() or (place.exists() and chosen not in BASELINES):
         if given:
             raise ImputeError(
                 f"{chosen!r} is a saved imputer and knows its variables and axes; "
@@ -164,10 +165,7 @@ def chosen_imputer(chosen: str, axes: dict[str, Any]) -> tuple[Imputer | str, di
         return xdiffimpute.load(chosen), {}
     if chosen in BASELINES:
         return chosen, given
-    near = get_close_matches(chosen, BASELINES.names(), n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    if Path(chosen).suffix:
-        hint = " No such file."
+    hint = " No such file." if place.suffix else did_you_mean(chosen, BASELINES)
     raise UnknownNameError(
         f"{chosen!r} is neither a saved imputer nor a baseline; "
         f"there are {', '.join(BASELINES)}.{hint}"

@@ -58,6 +58,8 @@ class _Handler(logging.Handler):
     """Log records as plain lines on standard error, above any progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno < log.getEffectiveLevel():  # of other libraries, after -q
+            return
         prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
         line = prefix + self.format(record)
         if "tqdm" in sys.modules:  # where there may be a bar, which has to step aside

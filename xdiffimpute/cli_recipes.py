@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -65,7 +66,7 @@ def fetch(
     if plan.cds is None or plan.store is None:
         raise RecipeError(
             f"{recipe!r} takes its data from path: {plan.path}, and there is nothing to fetch; go "
-            f"on with: xdiffimpute run {recipe}"
+            f"on with: xdiffimpute run {shlex.quote(recipe)}"
         )
     order = plan.cds.order()
     if dry_run:
@@ -78,7 +79,7 @@ def fetch(
         order, plan.store, overwrite=overwrite, progress=not is_quiet(ctx), retry_max=retries,
         sleep_max=wait,
     )  # fmt: skip
-    log.info("%s is there; next: xdiffimpute run %s", done.store, recipe)
+    log.info("%s is there; next: xdiffimpute run %s", done.store, shlex.quote(recipe))
     if as_json:
         click.echo(json.dumps(done.to_dict(), indent=2))
 

@@ -17,9 +17,9 @@ __all__ = ["CovarianceJudge", "affordable"]
 
 FINAL = 2  # so many times the cells, but for a first choice
 EXACT, EXACTLY = 8, 3  # so many times the work, for so many covariances that seem best
-LEAST_JUDGED = 2  # windows, however large
+LEAST_WINDOWS = 2  # windows, however large
 WORTH = 1.01  # factors are made where the error without them is more than so many times theirs
-NEIGHBOURS = (0, 128)  # from which windows of many observations are kriged; 0 is from all
+WAYS = (0, 128)  # from which windows of many observations are kriged; 0 is from all
 
 
 class CovarianceJudge(NamedTuple):
@@ -54,16 +54,16 @@ class CovarianceJudge(NamedTuple):
     more: list[Sample]
     exact: list[Sample]
     periodic: bool
-    ways: tuple[int, ...] = NEIGHBOURS[:1]
+    ways: tuple[int, ...] = WAYS[:1]
 
     @classmethod
     def of(
         cls, samples: Sequence[Sample], cells: int, work: float, periodic: bool
     ) -> CovarianceJudge:
         """From samples: the first ones of so many cells, and so much work on factors."""
-        few, more = (_first(samples, k * cells, k * LEAST_JUDGED) for k in (1, FINAL))
+        few, more = (_first(samples, k * cells, k * LEAST_WINDOWS) for k in (1, FINAL))
         exact = affordable(_with_factors(_between(more, 0, MOST_FACTORED)), EXACT * work)
-        ways = NEIGHBOURS if _between(more, QUICKLY_FACTORED) else NEIGHBOURS[:1]
+        ways = WAYS if _between(more, QUICKLY_FACTORED) else WAYS[:1]
         return cls(few, more, exact, periodic, ways)
 
     def __call__(self, covariance: Covariance, by: Sequence[Sample] = ()) -> float:
@@ -113,7 +113,7 @@ class CovarianceJudge(NamedTuple):
         large = self.large
         if not large:
             return MOST_FACTORED
-        steps = self._replace(ways=NEIGHBOURS[:1])(covariance, large)
+        steps = self._replace(ways=WAYS[:1])(covariance, large)
         worth = steps > WORTH * self.by_factors(covariance, large)
         return MOST_FACTORED if worth else QUICKLY_FACTORED
 

@@ -17,6 +17,7 @@ import xarray as xr
 from .baselines import BASELINES
 from .datasets import DATASETS
 from .exceptions import ImputeError
+from .folders import prepare_folder
 from .masks import MASKS
 from .pictures.comparison import comparison
 from .stores import write_store
@@ -28,6 +29,7 @@ log = logging.getLogger("xdiffimpute")
 NAMES = ("u", "v", "h")
 MINUTES = 3.0
 OURS = "xdiffimpute"
+FILES = ("filled.zarr", "comparison.png")
 
 
 @dataclass
@@ -68,6 +70,7 @@ def run_demo(
     minutes: float | None = None,
     quick: bool = False,
     seed: int = 0,
+    overwrite: bool = False,
     progress: bool = True,
 ) -> list[Row]:
     """Run it.
@@ -81,6 +84,8 @@ def run_demo(
     quick : bool
         Few small samples and a short training.
     seed : int
+    overwrite : bool
+        Replace results that are there.
     progress : bool
         Show progress bars.
 
@@ -88,8 +93,13 @@ def run_demo(
     -------
     list of Row
         The table that was printed: ours first, then every baseline.
+
+    Raises
+    ------
+    OutputExistsError
+        If there are results already, before anything is done.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    prepare_folder(out, FILES, overwrite=overwrite, another="name another one with --out")
     samples, frames, size = (24, 6, 24) if quick else (160, 20, 32)
     minutes = minutes if minutes is not None else 0.1 if quick else MINUTES
     source = DATASETS.create(
@@ -116,7 +126,7 @@ def run_demo(
         rows.append(_row(name, partial(_baseline, gappy, judged, name), truth, hidden))
         click.echo(f"  {name}: {rows[-1].seconds:.1f} s", err=True)
     _print_table(rows, truth)
-    store, picture = out / "filled.zarr", out / "comparison.png"
+    store, picture = (out / name for name in FILES)
     write_store(filled, str(store))
     frame = {"sample": 0, "time": frames // 2}
     comparison(

@@ -43,6 +43,7 @@ MIXED, REHEARSED, MIXED_CELLS = 12, 48, 300_000  # samples, windows and cells of
 LEAST, LARGE = 0.02, 0.2
 UNITS = (1e-6, 1.0)  # squared
 _LOG_VARIANCE = (-12.0, 4.0)
+LEAST_ALPHA = 1e-4  # of a schedule that ends in nothing but noise, which is divided by
 
 
 class Denoiser(nn.Module):
@@ -186,7 +187,10 @@ class Denoiser(nn.Module):
         if t is not None:
             alpha, sigma = self.schedule(t)
             noisy = t > DELTA
-            levels = torch.where(noisy, alpha.clamp(min=1e-4), 1.0), torch.where(noisy, sigma, 0.0)
+            levels = (
+                torch.where(noisy, alpha.clamp(min=LEAST_ALPHA), 1.0),
+                torch.where(noisy, sigma, 0.0),
+            )
         guesses: Tensor = self.first(x, context, periodic, levels)
         return guesses
 
@@ -269,7 +273,7 @@ class Denoiser(nn.Module):
             mean = mean + (logits.softmax(dim=1)[:, 1:] * guesses).sum(dim=1)
         if self.target == "noise":
             alpha, sigma = self._levels(t)
-            mean = (x_t - sigma * mean) / alpha
+            mean = (x_t - sigma * mean) / alpha.clamp(min=LEAST_ALPHA)
         low, high = _LOG_VARIANCE
         shift = 2.0 * self.unit.log()[:, None, None, None]
         return Prediction(mean, (log_variance.clamp(min=low) + shift).clamp(max=high).exp())

@@ -23,6 +23,7 @@ from ._typing import BoolArray
 from .assembly import assemble
 from .card import card
 from .checkpoint import read
+from .compatibility import refuse_incompatible, tell_of_units
 from .exceptions import CompatibilityError, ImputeError, NotFittedError, OutputExistsError
 from .fields import FieldSpec
 from .fitted import Fitted
@@ -114,6 +115,17 @@ class DiffusionImputer(Imputer):
             raise NotFittedError("this imputer has not been fitted; call imputer.fit(ds) first")
         return self._fitted
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there is a trained network.
+
+        Examples
+        --------
+        >>> DiffusionImputer().is_fitted
+        False
+        """
+        return self._fitted is not None
+
     def fit(self, ds: xr.Dataset, **options: Any) -> Self:
         """Learn from the gappy data; ends with a summary of the withheld skill.
 
@@ -153,7 +165,11 @@ class DiffusionImputer(Imputer):
         if not self.options.summary:
             return self
         self._tell(COMPARING, logged=True)
-        skill = self.score(plain)
+        try:
+            skill = self.score(plain)
+        except ImputeError as error:  # the training is not lost over it
+            log.warning("the comparison after the training failed: %s", error)
+            return self
         self._fitted.skill = skill.to_dict()
         self._tell(describe(skill), logged=True)
         self._tell(STRONGER)
@@ -213,7 +229,8 @@ class DiffusionImputer(Imputer):
         """Fill; see :func:`xdiffimpute.reconstruction.reconstruct` about the cuts."""
         fitted = self.fitted
         plain, units = dequantify(ds)
-        fitted.spec.check(plain)
+        refuse_incompatible(fitted.spec, plain)
+        tell_of_units(fitted.spec, plain)
         check_dataset(plain, fitted.spec)
         fitted.check_clock(fitted.spec.clock(plain))
         spec = self._spec_of(plain)
@@ -267,7 +284,7 @@ class DiffusionImputer(Imputer):
         """
         fitted = self.fitted
         plain, _ = dequantify(ds)
-        fitted.spec.check(plain)
+        refuse_incompatible(fitted.spec, plain)
         packed = fitted.spec.pack(plain)
         window = min(fitted.window, packed.sizes["time"])
         return fitted.spec.stretches(packed, segment_frames(packed.shape, window, members))
@@ -339,7 +356,8 @@ class DiffusionImputer(Imputer):
         """
         plain, _ = dequantify(ds)
         fitted = self.fitted
-        fitted.spec.check(plain)
+        refuse_incompatible(fitted.spec, plain)
+        tell_of_units(fitted.spec, plain)
         check_dataset(plain, fitted.spec)
         packed, clock = fitted.spec.pack(plain), fitted.spec.clock(plain)
         fitted.check_clock(clock)
@@ -359,12 +377,16 @@ class DiffusionImputer(Imputer):
             self, plain, self._spec_of(plain), withheld, domain, self.filling_at(withheld)
         )
 
-    def filling_at(self, withheld: Withheld) -> Callable[[xr.Dataset], xr.Dataset]:
+    def filling_at(
+        self, withheld: Withheld, where: xr.DataArray | None = None
+    ) -> Callable[[xr.Dataset], xr.Dataset]:
         """How it fills data of which only the withheld frames are looked at.
 
         Parameters
         ----------
         withheld : Withheld
+        where : bool DataArray, optional
+            Cells to fill, as of :meth:`fill`.
 
         Returns
         -------
@@ -381,7 +403,7 @@ class DiffusionImputer(Imputer):
         >>> bool(abs(fill(ds)["sst"] - imputer.fill(ds)["sst"]).max() < 1e-3)
         True
         """
-        return partial(self._fill, cuts=withheld.edges())
+        return partial(self._fill, where=where, cuts=withheld.edges())
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write one file that :func:`xdiffimpute.load` reads: safetensors, no code.
@@ -434,7 +456,7 @@ class DiffusionImputer(Imputer):
         if self._fitted is None:
             return "<DiffusionImputer, not fitted>"
         fitted = self._fitted
-        names = ", ".join(v.name for v in fitted.spec.variables)
+        names = ", ".join(v.name for v in fitted.spec.filled)
         head = (
             f"<DiffusionImputer of {names} on {fitted.spec.shape} cells, window {fitted.window}, "
             f"{fitted.method} method, {fitted.history.steps} steps, {fitted.partition.name} "

@@ -58,7 +58,7 @@ class OutputExistsError(ImputeError):
 
 
 class StorageError(ImputeError):
-    """An output could not be written whole: the disk is full."""
+    """An output cannot be written: the disk is full, or its folder takes no files."""
 
 
 class FetchError(ImputeError):

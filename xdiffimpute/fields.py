@@ -6,7 +6,6 @@ Variables and, if asked, levels become channels; other further dims become serie
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +18,8 @@ import xarray as xr
 from ._typing import BoolArray, FloatArray
 from .axes import Axes, find_axes
 from .calendar import Clock, read_clock
-from .exceptions import AxesError, CompatibilityError
+from .channels import Channel, VariableSpec, channels_of, levels_of
+from .exceptions import AxesError
 from .grid import Grid, read_grid
 from .quantities import conversion
 from .selection import (
@@ -32,34 +32,11 @@ from .selection import (
 )
 from .tiling import Stretches
 
-__all__ = ["PACKED", "Channel", "FieldSpec", "VariableSpec"]
+__all__ = ["PACKED", "FieldSpec"]
 
 log = logging.getLogger("xdiffimpute")
 
 PACKED = ("series", "time", "channel", "y", "x")
-
-
-@dataclass(frozen=True)
-class VariableSpec:
-    """Name, units and standard name of a variable."""
-
-    name: str
-    units: str | None
-    standard_name: str | None
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One field: a variable, at a position along the dims that are channels."""
-
-    variable: str
-    position: tuple[tuple[str, int], ...]
-
-    @property
-    def label(self) -> str:
-        """Such as ``"t[level=3]"``."""
-        inside = ", ".join(f"{dim}={k}" for dim, k in self.position)
-        return f"{self.variable}[{inside}]" if inside else self.variable
 
 
 @dataclass(frozen=True)
@@ -212,11 +189,11 @@ class FieldSpec:
             VariableSpec(n, ds[n].attrs.get("units"), ds[n].attrs.get("standard_name"))
             for n in chosen
         )
-        channels = tuple(c for n in chosen for c in _channels(ds, n, channel_dims))
+        channels = tuple(c for n in chosen for c in channels_of(ds, n, channel_dims))
         grid = read_grid(ds, axes.y, axes.x)
         return cls(
             axes, specs, channels, channel_dims, series_dims, grid, tuple(skipped),
-            _levels(ds, channel_dims), tuple(beside),
+            levels_of(ds, channel_dims), tuple(beside),
         )  # fmt: skip
 
     def tell_skipped(self) -> None:
@@ -245,11 +222,11 @@ class FieldSpec:
             array = ds[channel.variable].isel(dict(channel.position))
             if channel.variable in self.covariates:
                 array = array.broadcast_like(self._frame_of(ds))
-            order = [*self.series_dims, *self._time_dims(), self.axes.y, self.axes.x]
+            order = [*self.series_dims, *self.time_dims, self.axes.y, self.axes.x]
             data = array.transpose(*order).data
             n_time = ds.sizes[self.axes.time] if self.axes.time else 1
             data = data.reshape((-1, n_time, *data.shape[-2:]))
-            factor, offset = self._to_spec(ds, channel.variable)
+            factor, offset = self.to_units(ds, channel.variable)
             if (factor, offset) != (1.0, 0.0):
                 data = data * factor + offset
             layers.append(_in_single(data))
@@ -282,9 +259,9 @@ class FieldSpec:
             dims = [d for d in self.channel_dims if d in target.dims]
             data = packed.transpose(*PACKED).data[:, :, places]
             data = data.transpose(2, 0, 1, 3, 4)
-            order = [*dims, *self.series_dims, *self._time_dims(), self.axes.y, self.axes.x]
+            order = [*dims, *self.series_dims, *self.time_dims, self.axes.y, self.axes.x]
             data = data.reshape([target.sizes[d] for d in order])
-            factor, offset = self._to_spec(like, spec.name)
+            factor, offset = self.to_units(like, spec.name)
             if (factor, offset) != (1.0, 0.0):
                 data = (data - (0.0 if differences else offset)) / factor
             flat = xr.DataArray(data, dims=order).transpose(*target.dims)
@@ -326,86 +303,9 @@ class FieldSpec:
         """Whether other data lie on the very cells of this grid."""
         return bool(self.grid == read_grid(ds, self.axes.y, self.axes.x))
 
-    def check(self, ds: xr.Dataset) -> None:
-        """Refuse data that an imputer with this layout cannot be applied to.
-
-        Raises
-        ------
-        CompatibilityError
-            For a missing variable, other dims, units without conversion, or another spacing.
-        """
-        names = [v.name for v in self.variables]
-        missing = [n for n in names if n not in ds.data_vars]
-        if missing:
-            raise CompatibilityError(
-                f"the imputer was fitted on {names}, and {missing} are not among the variables "
-                f"{list(map(str, ds.data_vars))}; rename them with ds.rename(...), or "
-                "fit on these data"
-            )
-        for name in names:
-            self._check_dims(ds, name)
-        for d, values in _levels(ds, self.channel_dims):
-            wanted = dict(self.levels).get(d, values)
-            if values != wanted:
-                raise CompatibilityError(
-                    f"the imputer was fitted on {d!r} = {', '.join(wanted)} as channels, these "
-                    f"data have {', '.join(values)}; bring them in order with ds.sel({d}=[...])"
-                )
-        for spec in self.variables:
-            self._to_spec(ds, spec.name)
-            if spec.units and not ds[spec.name].attrs.get("units"):
-                log.warning(
-                    "%s has no units here and is taken to be in %s, as in the fit; if that is so, "
-                    "say ds[%r].attrs['units'] = %r",
-                    spec.name, spec.units, spec.name, spec.units,
-                )  # fmt: skip
-        other = read_grid(ds, self.axes.y, self.axes.x)
-        if not self.grid.same_spacing(other):
-            flipped = [(self.axes.y, self.axes.x)[k] for k in self.grid.flipped_to(other)]
-            if flipped:
-                raise CompatibilityError(
-                    f"{' and '.join(map(repr, flipped))} runs the other way than in the fit; turn "
-                    f"it with ds.isel({', '.join(f'{d}=slice(None, None, -1)' for d in flipped)})"
-                )
-            raise CompatibilityError(
-                f"the imputer was fitted at a grid spacing of {self.grid.spacing} (y, x), these "
-                f"data have {other.spacing}; regrid them, or fit on these data"
-            )
-
-    def _check_dims(self, ds: xr.Dataset, name: str) -> None:
-        """Refuse other dims than those of the fit, or another number of channels."""
-        extra = {d: k for c in self.channels if c.variable == name for d, k in c.position}
-        wanted = {*self.series_dims, *self._time_dims(), self.axes.y, self.axes.x, *extra}
-        have = set(map(str, ds[name].dims))
-        if name in self.covariates:
-            wanted &= have | {self.axes.y, self.axes.x, *extra}
-        if wanted - have == {self.axes.time}:
-            raise CompatibilityError(
-                f"the imputer was fitted on frames along {self.axes.time!r}, which {name!r} lacks "
-                f"here; keep it when selecting, with ds.isel({self.axes.time}=[0]), or add it with "
-                f"ds.expand_dims({self.axes.time!r})"
-            )
-        if wanted != have:
-            raise CompatibilityError(
-                f"the imputer was fitted on {name!r} with the dims {sorted(wanted)}, here it has "
-                f"{sorted(have)}; rename them with ds.rename(...), select with ds.isel(...), or "
-                "fit on these data"
-            )
-        for d, last in extra.items():
-            if ds.sizes[d] != last + 1:
-                raise CompatibilityError(
-                    f"the imputer was fitted on {last + 1} positions of {d!r} as channels, these "
-                    f"data have {ds.sizes[d]}; select the same with ds.isel({d}=...)"
-                )
-        if not np.issubdtype(ds[name].dtype, np.floating):
-            raise CompatibilityError(
-                f"{name!r} holds {ds[name].dtype}, which cannot be missing; convert it with "
-                f"ds[{name!r}].astype('float32')"
-            )
-
     def constant(self, ds: xr.Dataset) -> BoolArray:
         """Which channels are covariates that are the same in all frames, shape (C,)."""
-        moving = {*self.series_dims, *self._time_dims()}
+        moving = {*self.series_dims, *self.time_dims}
         return np.array([
             c.variable in self.covariates and not moving & set(map(str, ds[c.variable].dims))
             for c in self.channels
@@ -416,10 +316,13 @@ class FieldSpec:
         first = self.channels[0]
         return ds[first.variable].isel(dict(first.position))
 
-    def _time_dims(self) -> tuple[str, ...]:
+    @property
+    def time_dims(self) -> tuple[str, ...]:
+        """The dim of time, if there is one."""
         return () if self.axes.time is None else (self.axes.time,)
 
-    def _to_spec(self, ds: xr.Dataset, name: str) -> tuple[float, float]:
+    def to_units(self, ds: xr.Dataset, name: str) -> tuple[float, float]:
+        """Factor and offset from the units of a variable in other data to those of this spec."""
         units = {v.name: v.units for v in self.variables}
         return conversion(name, ds[name].attrs.get("units"), units[name])
 
@@ -454,13 +357,6 @@ class FieldSpec:
         )
 
 
-def _levels(
-    ds: xr.Dataset, channel_dims: tuple[str, ...]
-) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Values of the coordinates along channel dims, where there are any."""
-    return tuple((d, tuple(map(str, ds[d].values))) for d in channel_dims if d in ds.coords)
-
-
 def _in_single(data: Any) -> Any:
     """In float32, lazily; what does not fit becomes infinite, and is refused as such."""
     if isinstance(data, da.Array):
@@ -468,12 +364,3 @@ def _in_single(data: Any) -> Any:
         return da.map_blocks(_in_single, data, dtype=np.float32, meta=empty)
     with np.errstate(over="ignore"):
         return data.astype(np.float32)
-
-
-def _channels(ds: xr.Dataset, name: str, channel_dims: tuple[str, ...]) -> list[Channel]:
-    dims = [d for d in channel_dims if d in ds[name].dims]
-    ranges = [range(ds.sizes[d]) for d in dims]
-    return [
-        Channel(name, tuple(zip(dims, position, strict=True)))
-        for position in itertools.product(*ranges)
-    ]

@@ -6,11 +6,11 @@ import inspect
 import logging
 import warnings
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 from ._typing import FloatArray
 from .exceptions import ImputeError, UnknownNameError
+from .suggestion import did_you_mean
 
 __all__ = ["add_coast", "in_degrees", "projected"]
 
@@ -50,11 +50,9 @@ def projected(projection: Any, longitude: FloatArray, latitude: FloatArray) -> A
     known = {n: c for n, c in vars(ccrs).items()
              if inspect.isclass(c) and issubclass(c, ccrs.Projection)}  # fmt: skip
     if not isinstance(projection, str) or projection not in known:
-        near = get_close_matches(str(projection), known, n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UnknownNameError(
             f"projection={projection!r} is neither a projection of cartopy.crs nor its name, such "
-            f"as 'PlateCarree', 'Robinson' or 'Orthographic'.{hint}"
+            f"as 'PlateCarree', 'Robinson' or 'Orthographic'.{did_you_mean(projection, known)}"
         )
     centre = {
         "central_longitude": float(longitude.mean()),

@@ -14,6 +14,7 @@ from .exceptions import AxesError
 __all__ = ["Grid", "read_grid"]
 
 TOLERANCE = 1e-3
+ALIKE = 1.5  # of the cells of two parts of a curvilinear grid, one may be larger by so much
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +40,36 @@ class Grid:
     @property
     def spacing(self) -> tuple[float, float] | None:
         """Median steps of y and x, signed, or None without coordinates."""
-        if self.y is None or self.x is None or min(self.shape) < 2:
+        y, x = self.steps
+        return None if y is None or x is None else (y, x)
+
+    @property
+    def steps(self) -> tuple[float | None, float | None]:
+        """Median step along y and along x, signed; None without coordinates or of one cell."""
+        y, x = (
+            None if c is None or len(c) < 2 else float(np.median(np.diff(c)))
+            for c in (self.y, self.x)
+        )
+        return y, x
+
+    @property
+    def arcs(self) -> tuple[float, float] | None:
+        """Median distances of neighbours along y and x in degrees of arc, on a curvilinear grid."""
+        if self.latitude is None or self.longitude is None or _is_outer(self):
             return None
-        return float(np.median(np.diff(self.y))), float(np.median(np.diff(self.x)))
+        if min(self.shape) < 2:
+            return None
+        phi, lam = np.radians(self.latitude), np.radians(self.longitude)
+        places = np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)])
+        y, x = (np.median(np.linalg.norm(np.diff(places, axis=k), axis=0)) for k in (1, 2))
+        return float(np.degrees(y)), float(np.degrees(x))
+
+    @property
+    def told_spacing(self) -> str:
+        """The spacing in words, for messages."""
+        if self.arcs is None:
+            return str(self.spacing)
+        return "({:.3g}, {:.3g}) degrees of arc".format(*self.arcs)
 
     @property
     def periodic(self) -> bool:
@@ -68,11 +96,24 @@ class Grid:
         return hash(self.shape)
 
     def same_spacing(self, other: Grid) -> bool:
-        """Whether steps agree to a thousandth; grids without coordinates need the same shape."""
-        mine, theirs = self.spacing, other.spacing
-        if mine is None or theirs is None:
-            return mine is theirs and self.shape == other.shape
-        return bool(np.allclose(mine, theirs, rtol=TOLERANCE))
+        """Whether steps agree to a thousandth, as far as a grid of one row or column has them.
+
+        Axes without coordinates need as many cells. On curvilinear grids cells have to be about
+        as large: the steps may be those of an index.
+        """
+        if self.arcs is not None and other.arcs is not None:
+            larger = np.divide(self.arcs, other.arcs)
+            if not ((larger < ALIKE) & (larger > 1 / ALIKE)).all():
+                return False
+        for k, (mine, theirs) in enumerate(zip(self.steps, other.steps, strict=True)):
+            if mine is not None and theirs is not None:
+                if not np.isclose(mine, theirs, rtol=TOLERANCE):
+                    return False
+            elif 1 not in (self.shape[k], other.shape[k]) and (
+                mine is not theirs or self.shape[k] != other.shape[k]
+            ):
+                return False
+        return True
 
     def flipped_to(self, other: Grid) -> tuple[int, ...]:
         """Axes (0 for y, 1 for x) whose steps differ in nothing but their sign."""
@@ -170,7 +211,8 @@ def _named(ds: xr.Dataset, kind: str, y: str, x: str) -> FloatArray | None:
     for name in dict.fromkeys(named):
         values = ds[name]
         if values.dims == (dim,):
-            return np.asarray(values.values, dtype=np.float64)
+            line = np.asarray(values.values, dtype=np.float64)
+            return line if np.isfinite(line).all() else None
         if set(values.dims) == {y, x}:
             field = np.asarray(values.transpose(y, x).values, dtype=np.float64)
             return field if np.isfinite(field).all() else None

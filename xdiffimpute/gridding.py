@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from pandas.tseries.frequencies import to_offset
 from scipy.spatial import cKDTree
 
 from ._typing import AnyArray, FloatArray
+from .arguments import as_list
 from .axes import find_axes
 from .exceptions import DataError
 from .grid import Grid, read_grid
@@ -24,6 +26,8 @@ from .grid import Grid, read_grid
 __all__ = ["grid_table"]
 
 log = logging.getLogger("xdiffimpute")
+
+How: TypeAlias = Literal["mean", "median", "min", "max"]
 
 SLACK = 1.0 + 1e-6  # an observation on the very corner of a cell is in it
 
@@ -37,7 +41,7 @@ def grid_table(
     lat: str = "lat",
     lon: str = "lon",
     every: str | None = None,
-    how: Literal["mean", "median", "min", "max"] = "mean",
+    how: How = "mean",
     attrs: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> xr.Dataset:
     """Grid a table of observations as fields with gaps.
@@ -55,9 +59,10 @@ def grid_table(
     time, lat, lon : str
         Names of the columns.
     every : str, optional
-        Interval of the frames as pandas writes it, such as ``"1D"`` or ``"6h"``; a frame has the
-        time at which its interval begins. Default: the frames of ``like``, each of which takes
-        the observations that are nearest to it in time, up to half a step away.
+        Interval of the frames as pandas writes it, such as ``"1D"``, ``"6h"`` or ``"MS"``
+        (months); a frame has the time at which its interval begins. Default: the frames of
+        ``like``, each of which takes the observations that are nearest to it in time, up to half
+        a step away.
     how : {"mean", "median", "min", "max"}
         What becomes of several observations in a cell.
     attrs : mapping of str to mapping, optional
@@ -72,8 +77,8 @@ def grid_table(
     Raises
     ------
     DataError
-        If a column is missing, the grid is not geographic, the frames are not told, or no
-        observation lies on the grid.
+        If a column is missing, the grid is not geographic, the frames are not told, ``every`` or
+        ``how`` is unknown, or no observation lies on the grid.
 
     Notes
     -----
@@ -90,6 +95,8 @@ def grid_table(
     >>> ds["sst"].values.tolist()
     [[[9.0, nan], [nan, nan]], [[nan, nan], [nan, 11.0]]]
     """
+    if how not in get_args(How):
+        raise DataError(f"how={how!r} is not one of {', '.join(get_args(How))}")
     names = _columns(table, values, (time, lat, lon))
     target = like if isinstance(like, xr.Dataset) else like.to_dataset(name="like")
     axes = find_axes(target)
@@ -133,7 +140,7 @@ def _columns(
         numeric = table.select_dtypes("number").columns
         names = [str(n) for n in numeric if n not in places]
     else:
-        names = [values] if isinstance(values, str) else list(values)
+        names = as_list(values)
     absent = [n for n in (*places, *names) if n not in table.columns]
     if absent or not names:
         raise DataError(
@@ -164,7 +171,8 @@ def _frames(
         known = moments.dropna()
         if known.empty:
             raise DataError("the table has no row with a time")
-        return pd.date_range(known.min().floor(every), known.max().floor(every), freq=every)
+        first, last = (_begin(moment, every) for moment in (known.min(), known.max()))
+        return pd.date_range(first, last, freq=every)
     index = None if time is None else target.indexes.get(time)
     if not isinstance(index, pd.DatetimeIndex) or len(index) < 2 or not (
         index.is_monotonic_increasing and index.is_unique
@@ -176,11 +184,29 @@ def _frames(
     return index
 
 
+def _begin(moment: pd.Timestamp, every: str) -> pd.Timestamp:
+    """Where the interval begins that a moment is in."""
+    try:
+        offset = to_offset(every)
+    except ValueError as error:
+        raise DataError(
+            f"every={every!r} is no interval of pandas; write it as '6h', '1D' or 'MS' (months)"
+        ) from error
+    if type(offset).__name__.endswith("End"):
+        raise DataError(
+            f"every={every!r} says where intervals end; write where they begin, such as 'MS' for "
+            "months, 'QS' for quarters or 'YS' for years"
+        )
+    try:
+        return moment.floor(every)
+    except ValueError:  # of no fixed length
+        return offset.rollback(moment.normalize())
+
+
 def _frame_of(moments: pd.DatetimeIndex, frames: pd.DatetimeIndex, every: str | None) -> AnyArray:
     """Number of the frame of each observation, -1 where there is none; shape (N,)."""
     if every is not None:
-        floored = moments.floor(every)
-        return np.asarray(frames.get_indexer(floored))
+        return np.where(moments.isna(), -1, frames.searchsorted(moments, side="right") - 1)
     steps = np.diff(frames.asi8)
     half = pd.Timedelta(int(np.median(steps)) // 2, unit=frames.unit)
     return np.asarray(

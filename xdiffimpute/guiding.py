@@ -1,6 +1,7 @@
 r"""An estimate moved towards a law, no farther than its own error allows.
 
-With the estimate :math:`\hat x`, its standard error :math:`\sigma` and the penalty R of a law, the
+With the estimate :math:`\hat x`, its standard error :math:`\sigma` as the network gives it, before
+any calibration, and the penalty R of a law, the
 guided estimate minimises
 
 .. math:: \frac1n \sum \frac{(x - \hat x)^2}{\sigma^2} + s \, \frac{R(x)}{R(\hat x)}

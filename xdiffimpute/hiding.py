@@ -27,6 +27,9 @@ def hide(
     variables: Sequence[str] | None = None,
     along: str | None = None,
     seed: int = 0,
+    time: str | None = None,
+    y: str | None = None,
+    x: str | None = None,
 ) -> tuple[xr.Dataset, xr.Dataset]:
     """Hide observations in the shape of a pattern.
 
@@ -41,6 +44,8 @@ def hide(
     along : str, optional
         Dimension along which gaps change; default: time. All other dims share their gaps.
     seed : int
+    time, y, x : str, optional
+        Dims, where they cannot be found.
 
     Returns
     -------
@@ -52,7 +57,7 @@ def hide(
     Raises
     ------
     DataError
-        If a variable is missing, or none lies on the grid.
+        If a variable is missing, none lies on the grid, or none has the dimension ``along``.
 
     Examples
     --------
@@ -62,13 +67,16 @@ def hide(
     >>> int(gappy["a"].isnull().sum()), int(hidden["a"].sum())
     (18, 18)
     """
-    axes = find_axes(ds)
+    axes = find_axes(ds, time=time, y=y, x=x)
     on_grid = [str(n) for n, v in ds.data_vars.items() if {axes.y, axes.x} <= set(v.dims)]
     names = on_grid if variables is None else list(variables)
     if not names or not set(names) <= set(on_grid):
         raise DataError(
             f"variables={names} are not all on the grid; there are {', '.join(on_grid) or 'none'}"
         )
+    if along is not None and not any(along in ds[name].dims for name in names):
+        dims = sorted({str(d) for name in names for d in ds[name].dims})
+        raise DataError(f"along={along!r} is no dimension of {names}; they have {dims}")
     along = along or axes.time
     static = pattern.static and along == axes.time
     changed, hidden = {}, {}

@@ -49,7 +49,8 @@ def job_of(
     -------
     dict
     """
-    place = location or ds.encoding.get("source")
+    source = str(ds.encoding.get("source") or "")
+    place = location or (source if "://" in source else None)
     return {
         "input": {
             "variables": {str(n): f"{v.dtype} {dict(v.sizes)}" for n, v in ds.variables.items()},
@@ -57,7 +58,7 @@ def job_of(
                 ds[n].values for n in sorted(ds.coords, key=str) if ds[n].chunks is None
             ),
             "values": _look(ds, stretches),
-            "files": None if place is None else _files(str(place)),
+            "files": None if place is None else _files(place),
         },
         "imputer": imputer,
         "options": options,

@@ -114,7 +114,8 @@ class GaussianField:
         fits = has_factors(len(covariance.lags), frames, shape)
         self._factored = factored if fits else -1
         if not fits:
-            _ = self.table  # of the spectrum in double precision: what is rounded has no factor
+            if max(shape) <= NEAR_SIZES.largest:  # of which neighbourhoods may be asked for
+                _ = self.table  # of the spectrum in double precision: what is rounded has no factor
             self.spectrum = Spectrum(single, self.spectrum.size)
 
     @cached_property

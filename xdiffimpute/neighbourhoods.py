@@ -246,8 +246,8 @@ class Neighbourhoods:
             for side in (below & right, below & ~right, ~below & right, ~below & ~right):
                 here = seen[:, side]
                 lacking |= (state[:, side] != OUTSIDE).any(dim=1) & ~here.any(dim=1)
-                first = here & (here.cumsum(dim=1) <= self.neighbours // 8)
-                rank[:, side] += len(order) * first
+                ahead = here & (here.cumsum(dim=1) <= self.neighbours // 8)
+                rank[:, side] += len(order) * ahead
         best = rank.topk(most, dim=1)
         found = F.pad(corners, (1, 0))[:, None] + order[best.indices]
         counts = best.values > 0

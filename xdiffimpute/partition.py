@@ -178,11 +178,6 @@ class Partition:
         library: BoolArray | None = getattr(self.pattern, "library", None)
         return library
 
-    @property
-    def mean_ratio(self) -> float | None:
-        """Middle of the range of context ratios, or None if the pattern chooses."""
-        return None if self.ratio is None else sum(_bounds(self.ratio)) / 2
-
     def to_dict(self) -> dict[str, Any]:
         """All that JSON can hold; an empirical pattern's library is left out."""
         return {

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import xarray as xr
 
 from .appraisal import examine, exposure_map
-from .arguments import LAYOUT, refuse_unknown
+from .arguments import LAYOUT, as_list, refuse_unknown
+from .assembly import REALIZATION, mean_of_members
 from .baselines import Baseline
 from .coverage import coverage
 from .exceptions import ImputeError
@@ -138,8 +139,8 @@ class Plots:
         Parameters
         ----------
         filled : DiffusionImputer, str, Dataset or DataArray, optional
-            What ``ds.impute.fill`` returned; or an imputer or the name of a baseline that is to
-            fill. Default: the imputer that ``fit`` left on this object.
+            What ``ds.impute.fill`` returned, of members their mean; or an imputer or the name of a
+            baseline that is to fill. Default: the imputer that ``fit`` left on this object.
         truth : Dataset or DataArray, optional
             Adds the columns truth and error.
         frame : int or mapping of dim to int, optional
@@ -173,7 +174,8 @@ class Plots:
         ['truth', 'observed', 'filled', 'error (filled − truth)']
         """
         whole, plain = self._filled(filled, options), dequantify(self._ds)[0]
-        names = list(variables or filled_names(whole, plain))
+        whole = whole if REALIZATION in plain.dims else mean_of_members(whole)
+        names = as_list(variables) or filled_names(whole, plain)
         spec = FieldSpec.from_dataset(plain, variables=names, **_axes(options))
         at = choose_frame(plain, spec, frame)
         parts = [whole, plain] if truth is None else [whole, plain, as_dataset(truth, plain)]
@@ -267,7 +269,7 @@ class Plots:
         for fill in fills or (None,):
             label = _label(fill, taken=versions)
             versions[label] = self._filled(fill, dict(axes) if isinstance(fill, str) else {})
-        names = list(variables or filled_names(versions[label], plain))
+        names = as_list(variables) or filled_names(versions[label], plain)
         spec = FieldSpec.from_dataset(plain, variables=names, **axes)
         found, share = spectra(
             {n: spread(dequantify(ds)[0][names], spec, frames) for n, ds in versions.items()}, spec

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .cds import Order
 from .exceptions import RecipeError
+from .suggestion import did_you_mean
 
 __all__ = ["CdsSection", "HideSection", "Recipe", "read_recipe"]
 
@@ -175,7 +175,7 @@ def read_recipe(path: str | Path) -> Recipe:
     >>> _ = Path("mine.yaml").write_text("path: sst.nc\\nout: results\\nfitt: {window: 3}\\n")
     >>> read_recipe("mine.yaml")
     Traceback (most recent call last):
-    xdiffimpute.exceptions.RecipeError: mine.yaml: fitt: is not a key...; did you mean 'fit'?
+    xdiffimpute.exceptions.RecipeError: mine.yaml: fitt: is not a key... Did you mean 'fit'?
     """
     file = Path(path)
     try:
@@ -213,5 +213,5 @@ def _told(error: ValidationError) -> Iterable[str]:
 
 
 def _nearest(name: str, known: set[str]) -> str:
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(sorted(known))}"
+    meant = did_you_mean(name, known)
+    return f".{meant}" if meant else f"; there are {', '.join(sorted(known))}"

@@ -9,7 +9,7 @@ once (the domain) are looked at, since land would otherwise pass for structure.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,7 @@ def resolve(
     Parameters
     ----------
     partition : "auto", name of a mask pattern, MaskPattern or Partition
+        Of a Partition, that of a fit with covariates as well, the part for the fields is taken.
         A name gives that pattern, set up for the data: joint and static as recognised, the
         grid of blocks or the library of masks taken from the data.
     masks, domain : bool arrays
@@ -93,7 +94,8 @@ def resolve(
     ((20, 8, 8), 'empirical: as asked for')
     """
     if isinstance(partition, Partition):
-        return partition, f"{partition.name}: as given"
+        own = replace(partition, given=0) if partition.given else partition
+        return own, f"{partition.name}: as given"
     if isinstance(partition, MaskPattern):
         found = Partition(partition)
         return found, f"{found.name}: as given"

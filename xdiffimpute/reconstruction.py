@@ -155,8 +155,9 @@ class Filler:
         doubt = np.where(observed, np.float32(0.0), self.statistics.doubt)
         spread = np.hypot(spread, doubt)
         regressors = self.regressors[start:stop]
+        about = None if self.sampler.in_place else spread  # a sample is not the mean of anything
         fields = [
-            self.statistics.inverse(mean, regressors, spread=spread),
+            self.statistics.inverse(mean, regressors, spread=about),
             self.statistics.inverse_spread(spread, mean, regressors),
         ]
         fields += self._members(z, mean, spread, doubt, series, low, start, stop)

@@ -11,10 +11,10 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
 from .exceptions import UnknownNameError
+from .suggestion import did_you_mean
 
 __all__ = ["Registry"]
 
@@ -61,10 +61,9 @@ class Registry(Generic[T]):
         """
         names = self.names()
         if name not in names:
-            near = get_close_matches(str(name), names, n=1, cutoff=0.4)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
             raise UnknownNameError(
-                f"no {self.family} is called {name!r}; there are {', '.join(names)}.{hint}"
+                f"no {self.family} is called {name!r}; there are {', '.join(names)}."
+                f"{did_you_mean(name, names)}"
             )
         base: type[Any] = getattr(importlib.import_module(f"{self.package}.base"), self.base)
         module = importlib.import_module(f"{self.package}.{name}")

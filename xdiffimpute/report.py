@@ -23,6 +23,7 @@ from .baselines import Baseline
 from .coverage import coverage
 from .exceptions import ImputeError
 from .fields import FieldSpec
+from .folders import check_writable
 from .frames import place_of, unpacked_position, within
 from .imputer import Imputer
 from .markup import number, skill_tables, text
@@ -82,7 +83,8 @@ def check_report(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     ImputeError
-        If it is a folder, or in one that does not exist; or matplotlib is missing.
+        If it is a folder, or in one that does not exist or cannot be written to; or matplotlib is
+        missing.
     """
     place = Path(path)
     if place.is_dir() or not place.absolute().parent.is_dir():
@@ -90,6 +92,7 @@ def check_report(path: str | os.PathLike[str]) -> Path:
             f"cannot write a report to {os.fspath(path)!r}; give a file in a folder that exists, "
             "such as report.html"
         )
+    check_writable(place.absolute().parent, "write the report to another one")
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:

@@ -76,11 +76,11 @@ class Residuals:
         """
         errors = self.errors[name] if pick is None else self.errors[name][:, pick]
         out = np.full((len(self.methods), len(METRICS)), np.nan)
+        out[:, 3] = errors.shape[1]
         if errors.shape[1]:
             out[:, 0] = np.sqrt(np.mean(errors**2, axis=1))
             out[:, 1] = np.abs(errors).mean(axis=1)
             out[:, 2] = errors.mean(axis=1)
-            out[:, 3] = errors.shape[1]
         return out
 
 

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import json
 import logging
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from .axes import find_axes
+from .arguments import LAYOUT
+from .assembly import mean_of_members
 from .cds import fetch
 from .datasets import DATASETS
-from .exceptions import DataError, ImputeError, OutputExistsError
+from .exceptions import DataError, ImputeError
+from .fields import FieldSpec
+from .folders import prepare_folder
 from .hiding import hide
 from .masks import MASKS
+from .quantities import dequantify
 from .recipe import Recipe
 from .sources import open_store
 from .stores import write_store
@@ -31,6 +34,7 @@ __all__ = ["report_lines", "run_recipe"]
 log = logging.getLogger("xdiffimpute")
 
 OURS = "xdiffimpute"
+ANOTHER = "name another one with out:"
 FILES = ("gappy.zarr", "model.imputer", "filled.zarr", "comparison.png", "report.json")
 
 
@@ -69,15 +73,19 @@ def run_recipe(
     >>> print(report_lines(report))  # doctest: +SKIP
     """
     out = Path(recipe.out)
-    _prepare(out, overwrite)
+    prepare_folder(out, FILES, overwrite=overwrite, another=ANOTHER)
     if recipe.cds is not None and recipe.store is not None:
         fetch(recipe.cds.order(), recipe.store, progress=progress, **patience)
     truth = _open(recipe)
     gappy, hidden = truth, None
+    spec = _layout(truth, recipe)
     if recipe.hide is not None:
         pattern = MASKS.create(recipe.hide.pattern, **recipe.hide.options)
-        along = "sample" if recipe.window else None
-        gappy, hidden = hide(truth, pattern, along=along, seed=recipe.hide.seed)
+        gappy, hidden = hide(
+            truth, pattern, variables=[v.name for v in spec.filled], seed=recipe.hide.seed,
+            along="sample" if recipe.window else None,
+            time=spec.axes.time, y=spec.axes.y, x=spec.axes.x,
+        )  # fmt: skip
         gappy = _written(gappy, out / "gappy.zarr")
     imputer = gappy.impute.fit(progress=progress, **_arguments(recipe.fit))
     imputer.save(out / "model.imputer", overwrite=True)
@@ -91,9 +99,9 @@ def run_recipe(
         "skill": as_dict(xr.Dataset.from_dict(imputer.fitted.skill)),
     }
     if hidden is not None:
-        fills = {OURS: filled} | _compared(gappy, recipe.compare)
+        fills = {OURS: filled} | _compared(gappy, recipe.compare, spec)
         report["hidden"] = {name: _errors(fill, truth, hidden) for name, fill in fills.items()}
-    report["picture"] = _draw(gappy, filled, truth if hidden is not None else None, recipe)
+    report["picture"] = _draw(gappy, filled, truth if hidden is not None else None, recipe, spec)
     (out / "report.json").write_text(json.dumps(report, indent=2))
     log.info("results are in %s", out)
     return report
@@ -142,28 +150,12 @@ def _simpler(hidden: dict[str, Any]) -> list[str]:
     """Says for which variables a simpler method that left nothing empty is ahead."""
     said = []
     for name, own in hidden[OURS].items():
-        others = {m: row[name]["rmse"] for m, row in hidden.items() if not row[name]["empty"]}
+        rows = {method: row[name] for method, row in hidden.items()}
+        others = {m: r["rmse"] for m, r in rows.items() if r["rmse"] is not None and not r["empty"]}
         best = min(others, key=lambda method: others[method], default=OURS)
-        if best != OURS and others[best] < own["rmse"]:
+        if best != OURS and (own["rmse"] is None or others[best] < own["rmse"]):
             said.append(f"  {name}: the simpler {best} is ahead; consider it, or a longer training")
     return said
-
-
-def _prepare(out: Path, overwrite: bool) -> None:
-    """The folder, without results that are not to be replaced."""
-    there = [name for name in FILES if (out / name).exists()]
-    if there and not overwrite:
-        raise OutputExistsError(
-            f"{str(out)!r} holds results already ({', '.join(there)}); name another folder with "
-            "out:, or allow it with --overwrite"
-        )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out).close()
-    except OSError as error:
-        raise ImputeError(
-            f"cannot write to the folder {str(out)!r}: {error.strerror}; name another one with out:"
-        ) from error
 
 
 def _open(recipe: Recipe) -> xr.Dataset:
@@ -200,19 +192,33 @@ def _arguments(given: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
 
 
-def _compared(gappy: xr.Dataset, names: tuple[str, ...]) -> dict[str, xr.Dataset]:
-    return {name: gappy.impute.fill(name) for name in names}
+def _layout(truth: xr.Dataset, recipe: Recipe) -> FieldSpec:
+    """What the fit will fill, and along which dims."""
+    told = {k: v for k, v in _arguments(recipe.fit).items() if k in (*LAYOUT, "covariates")}
+    return FieldSpec.from_dataset(dequantify(truth)[0], **told)
+
+
+def _compared(gappy: xr.Dataset, names: tuple[str, ...], spec: FieldSpec) -> dict[str, xr.Dataset]:
+    """Fills by baselines; one that cannot fill these data is left out."""
+    fills = {}
+    for name in names:
+        try:
+            fills[name] = gappy.impute.fill(name, **spec.layout)
+        except ImputeError as error:
+            log.warning("%s is left out of the comparison: %s", name, error)
+    return fills
 
 
 def _errors(fill: xr.Dataset, truth: xr.Dataset, hidden: xr.Dataset) -> dict[str, Any]:
     """By variable: RMSE where something was hidden and is filled, and how much is not."""
-    found = {}
+    found, fill = {}, mean_of_members(fill)
     for name in hidden.data_vars:
         # by position: what was stored and read again has the same cells in the same order
         cells, values = hidden[name].variable, fill[name].variable
         wrong = (values - truth[name].variable).where(cells).astype(np.float64)
+        rmse = float(np.sqrt((wrong**2).mean()))
         found[str(name)] = {
-            "rmse": float(np.sqrt((wrong**2).mean())),
+            "rmse": rmse if np.isfinite(rmse) else None,  # JSON knows no NaN
             "cells": int(cells.sum()),
             "empty": int((cells & values.isnull()).sum()),
         }
@@ -220,14 +226,14 @@ def _errors(fill: xr.Dataset, truth: xr.Dataset, hidden: xr.Dataset) -> dict[str
 
 
 def _draw(
-    gappy: xr.Dataset, filled: xr.Dataset, truth: xr.Dataset | None, recipe: Recipe
-) -> str | None:
+    gappy: xr.Dataset, filled: xr.Dataset, truth: xr.Dataset | None, recipe: Recipe,
+    spec: FieldSpec,
+) -> str | None:  # fmt: skip
     """A picture of the frame in the middle; without matplotlib, a warning."""
     from .pictures.comparison import comparison
 
-    axes = find_axes(gappy)
-    names = [n for n in gappy.data_vars if f"{n}_imputation_flag" in filled]
-    dims = {d for n in names for d in gappy[n].dims} - {axes.y, axes.x}
+    filled = mean_of_members(filled)
+    dims = {d for v in spec.filled for d in gappy[v.name].dims} - {spec.axes.y, spec.axes.x}
     frame = {dim: gappy.sizes[dim] // 2 for dim in dims}
     path = Path(recipe.out) / "comparison.png"
     try:

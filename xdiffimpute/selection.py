@@ -7,17 +7,19 @@ were read as variables) is never learned unless it is asked for by name.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 import numpy as np
 import xarray as xr
 
+from .arguments import as_list
 from .axes import Axes, find_axes
 from .exceptions import AxesError, DataError
+from .suggestion import did_you_mean
 
 __all__ = [
     "choose_covariates",
     "choose_variables",
+    "companions",
     "considered",
     "refuse_other_dims",
     "refuse_two_grids",
@@ -29,26 +31,18 @@ def considered(ds: xr.Dataset, variables: Sequence[str] | None) -> xr.Dataset:
     """The part of a dataset whose axes are looked for."""
     if variables is None:
         return ds
-    names = [variables] if isinstance(variables, str) else list(variables)
+    names = as_list(variables)
     absent = [n for n in names if n not in ds.data_vars]
     if absent or not names:
         raise DataError(
             f"variables={names}: {absent} are not in the data, which hold "
-            f"{list(map(str, ds.data_vars))}; choose one or more of them"
-            f"{_suggestion(absent, list(map(str, ds.data_vars)))}"
+            f"{list(map(str, ds.data_vars))}; choose one or more of them."
+            f"{did_you_mean(absent, ds.data_vars)}"
         )
     return ds[names]
 
 
-def _suggestion(absent: Sequence[str], known: Sequence[str]) -> str:
-    """Names that were meant, perhaps."""
-    lower = {name.lower(): name for name in known}
-    near = [get_close_matches(str(n).lower(), lower, n=1, cutoff=0.5) for n in absent]
-    meant = [lower[found[0]] for found in near if found]
-    return f". Did you mean {', '.join(map(repr, meant))}?" if meant else ""
-
-
-def _companions(ds: xr.Dataset) -> set[str]:
+def companions(ds: xr.Dataset) -> set[str]:
     """Variables that describe others: bounds, cell measures, ancillary variables, coordinates."""
     found: set[str] = set()
     for variable in ds.variables.values():
@@ -69,10 +63,10 @@ def choose_variables(
 ) -> tuple[list[str], list[str]]:
     """Names to fill, and names left alone."""
     if variables is not None:
-        names = [variables] if isinstance(variables, str) else list(variables)
+        names = as_list(variables)
     else:
-        companions = _companions(ds)
-        names = [str(n) for n in ds.data_vars if n not in companions]
+        described = companions(ds)
+        names = [str(n) for n in ds.data_vars if n not in described]
     fields = [
         n
         for n in names
@@ -95,15 +89,15 @@ def choose_covariates(
     ds: xr.Dataset, covariates: Sequence[str], variables: Sequence[str] | None
 ) -> list[str]:
     """Names of what is given beside the variables to fill."""
-    names = [covariates] if isinstance(covariates, str) else list(covariates)
+    names = as_list(covariates)
     known = list(map(str, ds.data_vars))
     absent = [n for n in names if n not in ds.data_vars]
     if absent:
         raise DataError(
-            f"covariates={names}: {absent} are not in the data, which hold {known}"
-            f"{_suggestion(absent, known)}"
+            f"covariates={names}: {absent} are not in the data, which hold {known}."
+            f"{did_you_mean(absent, known)}"
         )
-    filled = [variables] if isinstance(variables, str) else list(variables or ())
+    filled = as_list(variables)
     both = [n for n in names if n in filled]
     if both or len(set(names)) < len(names):
         raise DataError(
@@ -127,8 +121,8 @@ def refuse_other_dims(ds: xr.Dataset, covariates: Sequence[str], dims: set[str])
 
 def refuse_two_grids(ds: xr.Dataset, names: list[str], others: list[str], axes: Axes) -> None:
     """Fields on other horizontal dims than the chosen ones mean that the user must choose."""
-    companions = _companions(ds)
-    for other in (name for name in others if name not in companions):
+    described = companions(ds)
+    for other in (name for name in others if name not in described):
         if not np.issubdtype(ds[other].dtype, np.floating) or ds[other].ndim < 2:
             continue
         try:

@@ -11,13 +11,13 @@ import glob
 import importlib.util
 import warnings
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import xarray as xr
 
 from .exceptions import DataError
+from .suggestion import did_you_mean
 
 __all__ = ["open_store", "sources_of", "zarr_format"]
 
@@ -107,11 +107,9 @@ def open_store(location: str, *, chunks: Chunks = None) -> xr.Dataset:
         unknown = [str(dim) for dim in chunks if dim not in ds.dims]
         if unknown:
             ds.close()
-            near = get_close_matches(unknown[0], map(str, ds.dims), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise DataError(
                 f"chunks of {', '.join(map(repr, unknown))}: {location!r} has the dimensions "
-                f"{', '.join(map(str, ds.dims))}{hint}"
+                f"{', '.join(map(str, ds.dims))}.{did_you_mean(unknown, ds.dims)}"
             )
     return ds
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import shlex
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ import numpy as np
 import xarray as xr
 
 from .exceptions import DataError, ImputeError, OutputExistsError, StorageError
+from .folders import check_writable
 from .ledger import Ledger, sync
 from .memory import readable
 from .sources import sources_of, zarr_format
@@ -62,14 +64,16 @@ def check_output(out: str, location: str | None, *, overwrite: bool) -> None:
         If ``out`` exists and overwriting was not asked for, or if it is the input.
     DataError
         If its folder does not exist or its ending is neither ``.nc`` nor ``.zarr``.
+    StorageError
+        If nothing can be written to its folder.
     """
     path = Path(out)
     if "://" in out or path.suffix not in (".nc", ".zarr"):
         raise DataError(f"cannot write {out!r}; give a local path that ends in .nc or .zarr")
     if not path.absolute().parent.is_dir():
-        raise DataError(
-            f"the folder of {out!r} does not exist; make it with: mkdir -p {path.parent}"
-        )
+        made = shlex.join(["mkdir", "-p", str(path.parent)])
+        raise DataError(f"the folder of {out!r} does not exist; make it with: {made}")
+    check_writable(path.absolute().parent, "write the output to another one")
     target = path.resolve()
     for source in () if location is None else sources_of(location):
         known = Path(source).resolve()

@@ -105,9 +105,8 @@ class Statistics:
             NaN where not observed.
         clock : Clock
         kind : {"auto", "variable", "cell", "seasonal"}
-            ``"auto"``: seasonal where the record spans more than a year (or several days,
-            for sub-daily data), else cell where a typical cell is observed 30 times, else
-            variable.
+            ``"auto"``: variable, unless a typical cell is observed 30 times; then seasonal where
+            the record spans more than a year (or several days, for sub-daily data), else cell.
         log : sequence of bool, optional
             For each channel, learn in the logarithm.
 

@@ -6,12 +6,14 @@ where one is fitted. Groups that hold no field come back as they are.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import xarray as xr
 
+from .arguments import LAYOUT
 from .exceptions import ImputeError
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from .imputer import Imputer
 
 __all__ = ["ImputeDataTreeAccessor"]
+
+log = logging.getLogger("xdiffimpute")
 
 Imputers: TypeAlias = "Imputer | str | Mapping[str, Imputer]"
 
@@ -43,7 +47,9 @@ class ImputeDataTreeAccessor:
         self._tree = tree
 
     def fit(self, **options: Any) -> dict[str, DiffusionImputer]:
-        """Fit a network for each group that holds a field.
+        """Fit a network for each group that holds a field with gaps.
+
+        All groups are checked, which reads their values, before the first one is trained.
 
         Parameters
         ----------
@@ -59,7 +65,7 @@ class ImputeDataTreeAccessor:
         Raises
         ------
         ImputeError
-            If a group cannot be learned from; the message names it.
+            If a group cannot be learned from, before any training; the message names it.
 
         Examples
         --------
@@ -73,10 +79,16 @@ class ImputeDataTreeAccessor:
                 "log_to= is the log of one training, and each group has its own; fit the group "
                 "alone: dt['/group'].to_dataset().impute.fit(log_to=...)"
             )
+        groups = {path: ds for path, ds in self._groups().items() if _has_fields(ds)}
+        # what is wrong with any of them is said before the first one is trained
+        whole = [path for path, ds in groups.items() if _named(path, _is_whole, ds, options)]
+        if len(whole) < len(groups):
+            for path in whole:
+                log.warning("the group %r is passed over: nothing is missing in it", path)
+                del groups[path]
         return {
             path: _named(path, ds.impute.fit, **_below(path, options))
-            for path, ds in self._groups().items()
-            if _has_fields(ds)
+            for path, ds in groups.items()
         }
 
     def fill(self, imputer: Imputers, **options: Any) -> xr.DataTree:
@@ -154,7 +166,27 @@ class ImputeDataTreeAccessor:
 
 
 def _has_fields(ds: xr.Dataset) -> bool:
-    return any(v.ndim >= 2 and v.dtype.kind == "f" for v in ds.data_vars.values())
+    from .selection import companions
+
+    beside = companions(ds)
+    return any(
+        v.ndim >= 2 and v.dtype.kind == "f" for n, v in ds.data_vars.items() if n not in beside
+    )
+
+
+def _is_whole(ds: xr.Dataset, options: Mapping[str, Any]) -> bool:
+    """Whether nothing is missing; an error if the group cannot be learned from."""
+    from .fields import FieldSpec
+    from .quantities import dequantify
+    from .validation import check_dataset, check_values
+
+    told = {k: options[k] for k in (*LAYOUT, "covariates") if k in options}
+    plain = dequantify(ds)[0]
+    spec = FieldSpec.from_dataset(plain, **told)
+    check_dataset(plain, spec)
+    packed = spec.pack(plain)
+    seen = check_values(packed, spec, for_fit=False)
+    return bool((seen[: len(spec.channels) - spec.given] == 1).all())
 
 
 def _below(path: str, options: dict[str, Any]) -> dict[str, Any]:

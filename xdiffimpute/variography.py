@@ -142,7 +142,7 @@ def estimate_covariance(
     at, least = judge.best(noisy)
     best = noisy[at]
     likelier = partial(
-        _likelier, damping=taper(reach, WIDER * width * max(reach), pairs.lags.device),
+        _likelier, damping=taper(reach, WIDER * width * max(1, *reach), pairs.lags.device),
         periodic=periodic, generator=torch.Generator().manual_seed(seed),
     )  # fmt: skip
     apart, trial, rounds = best, best, 0

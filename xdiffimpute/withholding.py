@@ -2,8 +2,8 @@
 
 A withheld cell is never part of a context, a query, or a statistic, except that weights of
 propensity, where they are asked for, are two numbers a channel from all observations. What is
-withheld is drawn by the partition that training uses, so the score answers the question a user has:
-how good is the fill in gaps like mine?
+withheld is drawn by a partition in the shape of the data's gaps, so the score answers the question
+a user has: how good is the fill in gaps like mine?
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from .._typing import BoolArray, FloatArray
 from ..assembly import assemble
 from ..blockwise import Fitted, block_frames, geometry_of, run
 from ..calendar import Clock
+from ..compatibility import refuse_incompatible
 from ..exceptions import ImputeError, NotFittedError
 from ..fields import FieldSpec
 from ..geometry import Geometry
@@ -239,7 +240,7 @@ class Baseline(Imputer):
         spec = FieldSpec.from_dataset(plain, **self.layout)
         if self._fitted is not None:
             spec = self._fitted.spec
-            spec.check(plain)
+            refuse_incompatible(spec, plain)
         packed = spec.pack(plain)
         return spec.stretches(packed, block_frames(packed.shape))
 

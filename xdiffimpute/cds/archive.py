@@ -215,7 +215,7 @@ def _write(order: Order, store: Path, months: Path) -> list[Month]:
     state = {"dataset": order.dataset, "months": {str(m): records[m]["files"] for m in records}}
     told = months / "store.json"
     unfinished = [m for m in records if not records[m]["complete"]]
-    if store.exists() and told.exists() and json.loads(told.read_text()) == state:
+    if store.exists() and _told(told) == state:
         log.info("%s holds these months already", store)
         return unfinished
     opened = [open_answer(_parts(months / str(m), records[m]), order.west) for m in records]
@@ -224,8 +224,18 @@ def _write(order: Order, store: Path, months: Path) -> list[Month]:
     finally:
         for ds in opened:
             ds.close()
-    told.write_text(json.dumps(state, indent=1))
+    partial = told.with_suffix(".partial")
+    partial.write_text(json.dumps(state, indent=1))
+    partial.replace(told)
     return unfinished
+
+
+def _told(path: Path) -> Any:
+    """What the store was made from; None where nothing says so."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _parts(folder: Path, record: Mapping[str, Any]) -> list[list[Path]]:

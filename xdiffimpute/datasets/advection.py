@@ -11,7 +11,7 @@ import xarray as xr
 
 from .._typing import FloatArray
 from ..exceptions import ImputeError
-from .base import Source, check_at_least, check_shape
+from .base import Source, check_at_least, check_shape, metres_along
 
 __all__ = ["Advection", "propagate"]
 
@@ -120,8 +120,8 @@ class Advection(Source):
                 {"long_name": "number of the simulation"},
             ),
             "time": ("time", time, {"axis": "T", "standard_name": "time", "long_name": "time"}),
-            "y": _axis("y", rows),
-            "x": _axis("x", columns),
+            "y": metres_along("y", rows, SPACING),
+            "x": metres_along("x", columns, SPACING),
         }
         for name, along, drawn in zip("uv", "xy", wind, strict=True):
             about = {"long_name": f"wind along {along}", "units": "m s-1"}
@@ -215,13 +215,3 @@ def _slope(field: FloatArray, wind: FloatArray, axis: int) -> FloatArray:
         return np.asarray(behind)
     ahead = -sum(w * np.roll(field, k, axis) for w, k in zip(weights, offsets, strict=True))
     return np.asarray(np.where(wind >= 0, behind, ahead))
-
-
-def _axis(name: str, count: int) -> tuple[str, FloatArray, dict[str, str]]:
-    attributes = {
-        "axis": name.upper(),
-        "standard_name": f"projection_{name}_coordinate",
-        "long_name": f"distance along {name}",
-        "units": "m",
-    }
-    return name, (np.arange(count) + 0.5) * SPACING, attributes

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import numpy as np
 import xarray as xr
 
+from .._typing import FloatArray
 from ..exceptions import ImputeError
 
-__all__ = ["Source", "check_at_least", "check_shape"]
+__all__ = ["Source", "check_at_least", "check_shape", "metres_along"]
 
 
 class Source(ABC):
@@ -69,3 +71,14 @@ def check_shape(shape: tuple[int, int], least: int) -> tuple[int, int]:
     rows, columns = sizes
     check_at_least(least, rows=rows, columns=columns)
     return rows, columns
+
+
+def metres_along(name: str, count: int, spacing: float) -> tuple[str, FloatArray, dict[str, str]]:
+    """A horizontal coordinate: dim, centres of cells in metres, shape (count,), and attributes."""
+    attributes = {
+        "axis": name.upper(),
+        "standard_name": f"projection_{name}_coordinate",
+        "long_name": f"distance along {name}",
+        "units": "m",
+    }
+    return name, (np.arange(count) + 0.5) * spacing, attributes

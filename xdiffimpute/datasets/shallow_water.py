@@ -11,7 +11,7 @@ import xarray as xr
 
 from .._typing import FloatArray
 from ..exceptions import ImputeError
-from .base import Source, check_at_least, check_shape
+from .base import Source, check_at_least, check_shape, metres_along
 
 __all__ = ["ShallowWater", "integrate", "to_centres"]
 
@@ -156,8 +156,8 @@ class ShallowWater(Source):
             coords={
                 "sample": ("sample", numbers, {"long_name": "number of the simulation"}),
                 "time": ("time", time, {"axis": "T", "standard_name": "time", "long_name": "time"}),
-                "y": _axis("y", rows),
-                "x": _axis("x", columns),
+                "y": metres_along("y", rows, SPACING),
+                "x": metres_along("x", columns, SPACING),
             },
             attrs={
                 "Conventions": "CF-1.8",
@@ -286,13 +286,3 @@ def _above(field: FloatArray) -> FloatArray:
 
 def _below(field: FloatArray) -> FloatArray:
     return np.roll(field, 1, axis=-2)
-
-
-def _axis(name: str, count: int) -> tuple[str, FloatArray, dict[str, str]]:
-    attributes = {
-        "axis": name.upper(),
-        "standard_name": f"projection_{name}_coordinate",
-        "long_name": f"distance along {name}",
-        "units": "m",
-    }
-    return name, (np.arange(count) + 0.5) * SPACING, attributes

@@ -58,11 +58,11 @@ class Feasibility(Metric):
     ) -> xr.Dataset:
         if where is not None:
             raise DataError("the residual couples cells; leave out where=")
-        lacking = [n for n in (*NEEDED, *PARAMETERS, "time", "x") if n not in filled.variables]
+        lacking = [n for n in (*NEEDED, *PARAMETERS, "time", "y", "x") if n not in filled.variables]
         if lacking:
             raise DataError(
                 f"the shallow-water residual needs {', '.join(NEEDED)}, the coordinates "
-                f"{', '.join(PARAMETERS)}, time and x; {lacking} are missing; keep them as the "
+                f"{', '.join(PARAMETERS)}, time, y and x; {lacking} are missing; keep them as the "
                 "dataset 'shallow_water' has them"
             )
         if filled.sizes["time"] < 3:
@@ -81,7 +81,7 @@ class Feasibility(Metric):
         Of u on the right faces of the cells, of v on the upper ones (m s-2), of h at the
         centres (m s-1).
         """
-        spacing = float(ds["x"][1] - ds["x"][0])
+        spacing = {d: float(ds[d][1] - ds[d][0]) for d in ("y", "x")}
         step = float((ds["time"][1] - ds["time"][0]) / np.timedelta64(1, "s"))
         u, v = (_on_faces(ds[n].astype("float64"), along) for n, along in (("u", "x"), ("v", "y")))
         h = ds["h"].astype("float64")
@@ -91,10 +91,10 @@ class Feasibility(Metric):
             return field.roll({along: -cells}, roll_coords=False)
 
         def rise(field: xr.DataArray, along: str) -> xr.DataArray:
-            return (beside(field, along, 1) - field) / spacing
+            return (beside(field, along, 1) - field) / spacing[along]
 
         def fall(field: xr.DataArray, along: str) -> xr.DataArray:
-            return (field - beside(field, along, -1)) / spacing
+            return (field - beside(field, along, -1)) / spacing[along]
 
         def four(field: xr.DataArray, ahead: str, behind: str) -> xr.DataArray:
             pair = field + beside(field, ahead, 1)

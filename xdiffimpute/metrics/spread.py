@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 
 from ..exceptions import DataError
-from .base import Dims, Metric, common, selected, with_units
+from .base import Dims, Metric, answered, common, selected, with_units
 
 __all__ = ["Spread"]
 
@@ -52,6 +52,7 @@ class Spread(Metric):
                     f"spread needs members along {self.members!r} or a variable {error!r}; keep "
                     "what ds.impute.fill() returns"
                 )
-            mean = selected(variance.rename(name), where).mean(dim)
-            out[name] = with_units(mean**0.5, truth[name])
+            counted = selected(variance.rename(name), where)
+            score = with_units(counted.mean(dim) ** 0.5, truth[name])
+            out[name] = answered(score, counted, truth[name], where, dim)
         return xr.Dataset(out)

@@ -15,6 +15,7 @@ import numpy as np
 import xarray as xr
 
 from .._typing import BoolArray, FloatArray
+from ..arguments import as_list
 from ..exceptions import ImputeError
 from ..globe import add_coast, in_degrees, projected
 from .base import (
@@ -149,7 +150,7 @@ def comparison(
     ['truth', 'observed', 'filled', 'error (filled − truth)']
     """
     flagged = [v for v in gappy.data_vars if f"{v}_imputation_flag" in filled]
-    names = [str(v) for v in variables or flagged]
+    names = [str(v) for v in as_list(variables) or flagged]
     _check(names, [ds for ds in (gappy, filled, truth) if ds is not None])
     judged = all(f"{n}_standard_error" in filled for n in names)
     fields = [_field(n, gappy, filled, truth, judged) for n in names]

@@ -56,6 +56,8 @@ def hidden_cells(
     names = [str(n) for n in fields.data_vars]
     dims = fields[names[0]].dims
     lead, grid = (tuple(fields.sizes[d] for d in part) for part in (dims[:-2], dims[-2:]))
+    if static and "sample" not in dims:
+        raise ImputeError("hide: static: an archive is one record, in which all would be hidden")
     frames = lead[:1] if static else lead
     rng = np.random.default_rng([seed, 0xC10D])
     if "variables" in options:

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import ndtri
 
+from xdiffimpute.exceptions import ImputeError
 from xdiffimpute.metrics import METRICS
 
 __all__ = ["measure"]
@@ -39,6 +40,8 @@ def measure(filled: xr.Dataset, truth: xr.Dataset, hidden: xr.Dataset) -> dict[s
         has no standard error, or left a hidden cell empty.
     """
     judged = [str(n) for n in truth.data_vars if bool(hidden[n].any())]
+    if not judged:
+        raise ImputeError("nothing is hidden in the frames that are judged; judge more of them")
     crps = METRICS.create("crps") if f"{judged[0]}_standard_error" in filled else None
     rows = {}
     for name in judged:

@@ -18,8 +18,8 @@ def number(value: float, bounds: Sequence[float] = (), digits: int = 3) -> str:
 
     Examples
     --------
-    >>> number(0.97), number(0.9998), number(0.9998, [1.0]), number(1234.5)
-    ('0.970', '1.00', '0.9998', '1234')
+    >>> number(0.97), number(0.9998), number(0.9998, [1.0]), number(1234.5), number(999.7)
+    ('0.970', '1.00', '0.9998', '1234', '1000')
     """
     text = _text(value, digits)
     while digits < MOST_DIGITS and any(
@@ -32,7 +32,7 @@ def number(value: float, bounds: Sequence[float] = (), digits: int = 3) -> str:
 
 def _text(value: float, digits: int) -> str:
     """Significant digits, zeros at the end among them; never an exponent of large numbers."""
-    if abs(value) >= 10**digits:
+    if np.isfinite(value) and round(abs(value)) >= 10**digits:
         return f"{value:.0f}"
     return f"{value:#.{digits}g}".rstrip(".") if value else "0"
 

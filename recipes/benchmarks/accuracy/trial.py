@@ -71,8 +71,9 @@ def make_trial(case: Case, seed: int, folder: Path | None = None) -> Trial:
     hidden = hidden_cells(fields, case.gaps.hide, folder, seed)
     gappy = fields.where(~hidden)
     first = fields[next(iter(fields.data_vars))]
+    ever = fields.notnull().any(first.dims[:-2]).to_dataarray().any("variable")
     last = {first.dims[0]: slice(-case.family.judged, None)}
     rest = {first.dims[0]: slice(None, -case.family.judged)}
     learned = gappy.isel(rest) if "sample" in fields.dims else gappy
-    shown = Shown(learned, gappy.isel(last), first.notnull().any(first.dims[:-2]))
+    shown = Shown(learned, gappy.isel(last), ever)
     return Trial(shown, fields.isel(last), hidden.isel(last), complete.gaussian)
