@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
 OUT ?= demo-output
-# One thread a process: pytest-xdist and dask bring the parallelism.
+# One thread a process: pytest-xdist and dask bring the parallelism. The tests of a file run in one
+# process (loadscope), so that what they share is fitted once.
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
@@ -44,7 +45,7 @@ notebooks-quick: $(VENV)/.complete  ## run them in a reduced form and keep nothi
 test: $(VENV)/.complete  ## lint, documentation, notebooks in reduced form, then the fast tests
 	@$(MAKE) --no-print-directory -j $(WORKERS) --output-sync=target lint docs
 	@$(MAKE) --no-print-directory notebooks-quick
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
 test-slow: $(VENV)/.complete  ## the tests that take minutes
 	$(BIN)/python -m pytest -m "slow and not gpu" --timeout 3600

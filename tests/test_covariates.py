@@ -20,7 +20,7 @@ QUICK = {"steps": 25, "window": 2, "progress": False, "seed": 0}
 def data() -> tuple[xr.Dataset, xr.Dataset]:
     """Temperatures that follow a rough terrain and a forecast; whole, and with gaps."""
     rng = np.random.default_rng(0)
-    frames, height, width = 40, 16, 20
+    frames, height, width = 40, 12, 16
     terrain = rng.normal(size=(height, width)).astype("float32")
     forecast = rng.normal(size=(frames, height, width)).astype("float32")
     noise = 0.1 * rng.normal(size=forecast.shape).astype("float32")
@@ -33,7 +33,7 @@ def data() -> tuple[xr.Dataset, xr.Dataset]:
         },
         {
             "time": np.datetime64("2024-01-01") + np.arange(frames) * np.timedelta64(1, "D"),
-            "lat": np.linspace(40, 55, height), "lon": np.linspace(0, 19, width),
+            "lat": 40.0 + np.arange(height), "lon": np.arange(float(width)),
         },
     )  # fmt: skip
     seen = rng.random((frames, height // 4, width // 4)).repeat(4, 1).repeat(4, 2) < 0.6
@@ -89,7 +89,7 @@ def test_lazily_and_saved_and_on_every_sampler(data, fitted, tmp_path) -> None:
     fitted.save(tmp_path / "imputer")
     again = xdi.load(tmp_path / "imputer")
     lazy = gappy.chunk(time=7)
-    few = MultiStep(steps=10)
+    few = MultiStep(steps=3, members=2)
     for sampler in ("single_pass", "ensemble", few):
         here = gappy.impute.fill(fitted, sampler=sampler)
         there = lazy.impute.fill(again, sampler=sampler)
@@ -146,7 +146,8 @@ def test_on_the_command_line(data, tmp_path) -> None:
     gappy.to_netcdf(tmp_path / "in.nc")
     model, out = str(tmp_path / "m"), str(tmp_path / "out.nc")
     source = str(tmp_path / "in.nc")
-    told = ["fit", source, "--save", model, "--steps", "1", "--covariates", "orography,forecast"]
+    told = ["fit", source, "--save", model, "--steps", "1", "--window", "1"]
+    told += ["--covariates", "orography,forecast"]
     done = CliRunner().invoke(main, told)
     assert done.exit_code == 0, done.output
     assert CliRunner().invoke(main, ["fill", source, out, "--imputer", model]).exit_code == 0

@@ -28,11 +28,11 @@ pytestmark = pytest.mark.usefixtures("hasty")
 def water() -> tuple[xr.Dataset, xr.Dataset]:
     """Shallow water, whole and with half of the blocks."""
     truth = DATASETS.create(
-        "shallow_water", samples=24, shape=(16, 16), frames=6, seed=0
+        "shallow_water", samples=12, shape=(16, 16), frames=6, seed=0
     ).open()  # fmt: skip
     rng = np.random.default_rng(0)
     block = MASKS.create("block", grid=(4, 4), kept=10)
-    seen = np.stack([block(np.ones((1, 1, 16, 16), bool), rng)[0, 0] for _ in range(24)])
+    seen = np.stack([block(np.ones((1, 1, 16, 16), bool), rng)[0, 0] for _ in range(12)])
     mask = xr.DataArray(seen, dims=("sample", "y", "x"))
     names = ["u", "v", "h"]
     return truth, truth.assign({n: truth[n].where(mask) for n in names})
@@ -40,7 +40,7 @@ def water() -> tuple[xr.Dataset, xr.Dataset]:
 
 @pytest.fixture(scope="module")
 def imputer(water: tuple[xr.Dataset, xr.Dataset]) -> xdi.DiffusionImputer:
-    return water[1].impute.fit(steps=30, window=6, batch=6, progress=False, seed=0)
+    return water[1].impute.fit(steps=20, window=6, batch=6, progress=False, seed=0)
 
 
 def test_every_law_is_obeyed_by_what_obeys_it() -> None:
