@@ -406,3 +406,12 @@ def test_write_that_fails_leaves_the_old_store(
 def test_orders_that_make_no_sense(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ImputeError, match=said):
         order(**changes)
+
+
+def test_a_note_that_was_cut_off(cds: CdsServer, tmp_path: Path) -> None:
+    """Of what the store was made from: it is made again, and nothing is asked for."""
+    quick(order(months=[1]), tmp_path / "a.zarr")
+    (note,) = tmp_path.rglob("store.json")
+    note.write_text("")
+    assert quick(order(months=[1]), tmp_path / "a.zarr").asked == []
+    assert json.loads(note.read_text())["dataset"] == DATASET

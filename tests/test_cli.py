@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,8 +18,11 @@ import xarray as xr
 from click.testing import CliRunner, Result
 from resumable import at_loss
 
+import xdiffimpute
 from xdiffimpute.cli import main
+from xdiffimpute.cli_group import _Handler
 from xdiffimpute.denoiser import Denoiser
+from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.markup import number
 
 pytestmark = pytest.mark.usefixtures("hasty")
@@ -332,3 +336,42 @@ def test_fit_is_stopped_and_goes_on(
     assert len((tmp_path / "run.csv").read_text().splitlines()) == 2
     again = failure(*command[:4] + ["--overwrite"], *command[4:-1])
     assert "holds a training of 3 steps already" in again and "--resume" in again
+
+
+def test_what_was_trained_is_saved_when_the_comparison_is_stopped(
+    nc: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DiffusionImputer, "score", stop)
+    model = tmp_path / "my sst.imputer"
+    run("fit", nc, "--save", str(model), "--steps", "1", "--window", "1", code=1)
+    assert xdiffimpute.load(model).is_fitted
+
+
+def test_commands_that_are_suggested_can_be_typed(nc: str, tmp_path: Path) -> None:
+    model = str(tmp_path / "my sst.imputer")
+    said = run("fit", nc, "--save", model, "--steps", "1", "--window", "1").stderr
+    line = next(part for part in said.splitlines() if "next: xdiffimpute" in part)
+    words = shlex.split(line.partition("next: xdiffimpute ")[2])
+    assert words == ["fill", nc, "OUT", "--imputer", model]
+    missing = tmp_path / "no such folder" / "out.nc"
+    said = failure("fill", nc, str(missing), "--imputer", "nearest")
+    assert shlex.split(said.partition("make it with: ")[2].strip())[-1] == str(missing.parent)
+
+
+def test_a_folder_named_as_a_baseline(nc: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("nearest").mkdir()
+    run("fill", nc, "out.nc", "--imputer", "nearest")
+    Path("mine").mkdir()
+    assert "is a folder" in failure("fill", nc, "other.nc", "--imputer", "mine")
+
+
+def test_quiet_silences_warnings_of_other_libraries(capsys: pytest.CaptureFixture[str]) -> None:
+    log, handler = logging.getLogger("xdiffimpute"), _Handler()
+    for level, heard in ((logging.INFO, True), (logging.ERROR, False)):
+        log.setLevel(level)
+        handler.emit(logging.LogRecord("py.warnings", logging.WARNING, "", 0, "old", None, None))
+        assert ("old" in capsys.readouterr().err) == heard

@@ -79,10 +79,8 @@ def _facts(fitted: Fitted) -> list[tuple[str, object]]:
     named = [f"{v.name} ({v.units})" if v.units else v.name for v in spec.filled]
     channels = f", {len(spec.channels)} channels" if len(spec.channels) > len(named) else ""
     fields = len(spec.channels) - spec.given
-    ever = fitted.domain() | (
-        np.asarray(fitted.statistics.count) > 0
-    )  # some were withheld for good
-    seen = float(ever[:fields].mean())
+    counted = np.asarray(fitted.statistics.count) > 0  # without what was withheld for good
+    seen = float((fitted.domain() | counted)[:fields].mean())
     return [
         ("variables", ", ".join(named) + channels),
         ("grid", f"{spec.shape[0]} × {spec.shape[1]} cells{_extent(fitted)}"),
