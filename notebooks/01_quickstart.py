@@ -25,7 +25,7 @@ from xdiffimpute.masks import MASKS
 from xdiffimpute.metrics import METRICS
 
 QUICK = os.environ.get("XDI_QUICK") == "1"  # the reduced form that the tests run
-SAMPLES, SIDE, FRAMES, STEPS = (3, 16, 6, 2) if QUICK else (40, 24, 10, 150)
+SAMPLES, SIDE, FRAMES, STEPS = (3, 12, 5, 2) if QUICK else (40, 24, 10, 150)
 
 # %% [markdown]
 # ## Fields with gaps

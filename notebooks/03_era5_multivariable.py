@@ -27,7 +27,7 @@ from xdiffimpute.masks import MASKS
 from xdiffimpute.metrics import METRICS
 
 QUICK = os.environ.get("XDI_QUICK") == "1"  # the reduced form that the tests run
-FRAMES, EAST, STEPS = (8, 319, 2) if QUICK else (24, 359, 60)
+FRAMES, EAST, STEPS = (6, 311, 2) if QUICK else (24, 359, 60)
 
 # %% [markdown]
 # ## The data

@@ -60,8 +60,8 @@ filled = ds.impute.fill(imputer, progress=False)
 ds.impute.plot.comparison(filled, truth=truth, frame={"sample": 0})
 
 # %% [markdown]
-# For Gaussian fields the least possible error has a formula. What is claimed should not be
-# smaller than that, and should equal what is actual:
+# For Gaussian fields the least possible error has a formula. What is claimed should not be much
+# smaller than that, and should equal what is actual, but for what chance does in 32 fields:
 
 # %%
 judged = range(min(SAMPLES, 32))
@@ -180,9 +180,10 @@ for name, samples in drawn.items():
 pd.DataFrame(rows).T.round(3)
 
 # %% [markdown]
-# Members have about the spread of their error, of cells and of means. A score of N of them is
-# higher by a share of 1/N than that of the distribution they are drawn from. Samples of the
-# diffusion are too alike after a training as short as this one.
+# Members have about the spread of their error, cell by cell. Means over a gap are eight numbers
+# here, one a field, and say little; `recipes/benchmarks/members.py` judges them on many fields. A
+# score of N members is higher by a share of 1/N than that of the distribution they are drawn from.
+# Samples of the diffusion are too alike after a training as short as this one.
 #
 # ## What to rely on
 #

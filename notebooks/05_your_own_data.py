@@ -27,7 +27,7 @@ from scipy.ndimage import gaussian_filter
 import xdiffimpute  # registers ds.impute
 
 QUICK = os.environ.get("XDI_QUICK") == "1"  # the reduced form that the tests run
-YEARS, EVERY, STEPS = (12, 2, 2) if QUICK else (60, 1, 80)
+YEARS, EVERY, STEPS = (10, 3, 2) if QUICK else (60, 1, 80)
 
 # %% [markdown]
 # ## A file with gaps
@@ -125,8 +125,8 @@ imputer
 
 # %% [markdown]
 # Where the curve at the left still falls at the end, more time helps. Here it turns up soon:
-# sixty years teach little beyond the first guess that the network starts from, a membrane or
-# plate stretched over the observations. The state at the lowest point is kept.
+# sixty years teach little beyond the first guess that the network starts from, a thin plate
+# stretched over the observations, and kriging. The state at the lowest point is kept.
 
 # %%
 ds.impute.plot.training(imputer)

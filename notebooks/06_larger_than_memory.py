@@ -28,7 +28,7 @@ import xdiffimpute  # registers ds.impute
 import xdiffimpute.pool
 
 QUICK = os.environ.get("XDI_QUICK") == "1"  # the reduced form that the tests run
-FRAMES, SIDE, STEPS, CHUNK, MIB = (240, 12, 2, 30, 0.1) if QUICK else (8000, 32, 10, 200, 4)
+FRAMES, SIDE, STEPS, CHUNK, MIB = (160, 12, 2, 20, 0.07) if QUICK else (8000, 32, 10, 200, 4)
 
 # %% [markdown]
 # What `fit` may hold of the data: 512 MiB by default. Data of up to that size are loaded once.
