@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from xdiffimpute.baselines import BASELINES
 from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.exceptions import DataError, ImputeError, NotFittedError
 
@@ -103,8 +104,11 @@ def test_scores_of_baselines_and_networks_have_one_form(gappy, quick):
 
 def test_wrong_arguments(gappy, quick):
     imputer = gappy.impute.fit(**quick)
-    with pytest.raises(ImputeError, match="seed= and guidance= are for a fitted network"):
+    with pytest.raises(ImputeError, match="^members= can be given for a fitted network"):
         gappy.impute.fill("nearest", members=3)
+    with pytest.raises(ImputeError, match="^seed= can be given for a fitted network"):
+        gappy.impute.fill(BASELINES.create("nearest").fit(gappy), seed=3)
+    xr.testing.assert_equal(gappy.impute.fill("linear", seed=3), gappy.impute.fill("linear"))
     with pytest.raises(ImputeError, match=r"unexpected arguments \['radius'\]"):
         gappy.impute.fill(imputer, radius=3)
 
@@ -117,11 +121,19 @@ def test_unknown_baseline_names_the_nearest(gappy):
             call("telia")
 
 
-def test_nothing_missing_returns_the_input(gappy, quick):
+@pytest.mark.parametrize("method", ["nearest", "network"])
+def test_where_nothing_is_missing_the_flag_says_so(gappy, quick, method):
+    """In memory and lazily: what is filled month by month can be joined."""
+    imputer = gappy.impute.fit(**quick) if method == "network" else method
     whole = gappy.fillna(1.0)
-    assert gappy.impute.fit(**quick).fill(whole) is whole
-    assert whole.impute.fill("nearest") is whole
-    xr.testing.assert_identical(whole["sst"].impute.fill("nearest"), whole["sst"])
+    filled = whole.impute.fill(imputer)
+    xr.testing.assert_equal(filled["sst"], whole["sst"])
+    assert set(filled.data_vars) == set(gappy.impute.fill(imputer).data_vars)
+    for companion in set(filled.data_vars) - {"sst"}:
+        assert not filled[companion].any() and filled[companion].notnull().all()
+    xr.testing.assert_equal(filled, whole.chunk(time=5).impute.fill(imputer).compute())
+    array = whole["sst"].impute.fill(imputer)
+    xr.testing.assert_equal(array.reset_coords(drop=True), whole["sst"])
 
 
 @pytest.mark.parametrize("lazy", [False, True])

@@ -159,6 +159,19 @@ def test_curvilinear_grids_differ_by_their_places():
     assert curved(0.0) != curved(50.0)
 
 
+def test_places_that_are_missing_are_told_and_completed():
+    """As where an ocean model has no land cells; what the warning tells to type makes it right."""
+    lat, lon = np.meshgrid(np.arange(4.0), np.arange(5.0), indexing="ij")
+    holes = np.where((lat == 1) & (lon > 2), np.nan, lat + lon / 9)
+    coords = {"nav_lat": (("j", "i"), holes), "nav_lon": (("j", "i"), lon - lat / 9)}
+    ds = field(("j", "i"), {"j": 4, "i": 5}, **coords)
+    with pytest.warns(UserWarning, match="2 of 20 values of the coordinate 'nav_lat'") as told:
+        assert read_grid(ds, "j", "i").latitude is None
+    typed = str(told[0].message).split("for example with ")[1]
+    completed = read_grid(eval(typed, {"ds": ds}), "j", "i")
+    np.testing.assert_allclose(completed.latitude, lat + lon / 9)
+
+
 @pytest.mark.parametrize(
     ("values", "advice"),
     [

@@ -64,6 +64,7 @@ def test_the_command_on_a_file(tmp_path: Path) -> None:
     assert all(row["rmse"] > 0 for row in rows.values())
     best = min(rows, key=lambda m: rows[m]["rmse"])
     assert report["best"] == {"sst": best} and set(report["seconds"]) == set(rows)
+    assert set(report["tied"]["sst"]) < set(rows) - {best}
     # Two steps teach a network little more than its first guess: the table and the advice agree.
     assert "wins: RMSE" in done.stdout and f"{rows[best]['rmse']:.4g} degC" in done.stdout
     commands = [line.strip() for line in done.stdout.splitlines() if line.startswith("  xdiff")]
@@ -230,6 +231,31 @@ def test_advice_for_several_winners() -> None:
     said, commands = advice(skill, several, "in.nc", options)
     assert said[2:] == ["No method wins everywhere: keep a of filled1.nc, b of filled2.nc"]
     assert [line.split("--variables ")[1][0] for line in commands] == ["a", "b"]
+
+
+def test_a_tie_is_called_one() -> None:
+    skill = table(diffusion=[0.5, 0.3], linear=[0.4, 0.4], nearest=[0.9, 0.9])
+    skill["a"].attrs["tied"], skill["b"].attrs["tied"] = "diffusion", "linear"
+    said, _ = advice(skill, bench.winners(skill), "in.nc", {})
+    why = "that is a tie, since other frames could have turned it around"
+    assert said[0].endswith(f"the network's is 0.5 (50 observations); {why}")
+    assert said[1].endswith(
+        f"linear, has 0.4 (50 observations); {why}, and linear takes no training"
+    )
+    skill["a"].attrs["tied"], skill["b"].attrs["tied"] = "nearest", "nearest"
+    assert not any(
+        "tie" in line for line in advice(skill, bench.winners(skill), "in.nc", {})[0][:2]
+    )
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "bench", None)  # called, it would fail
+    (tmp_path / "file").touch()
+    arguments = ["bench", "absent.nc", "--out", str(tmp_path / "file" / "report.json")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2 and "give another path with --out" in result.stderr
 
 
 def test_advice_repeats_what_was_asked() -> None:

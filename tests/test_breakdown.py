@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -114,6 +116,31 @@ def test_cells_that_one_method_leaves_are_left_out() -> None:
     fills = {"ours": lambda d: d.fillna(2.0), "half": lambda d: d.fillna(1.0).where(d["lon"] < 4)}
     seen = residuals(ds, spec, held, fills, np.ones((1, 9, 12), dtype=bool))
     assert seen.errors["sst"].shape == (2, 6) and len(seen.distance["sst"]) == 6
+
+
+def test_methods_are_tied_where_other_frames_could_turn_it_around() -> None:
+    rng = np.random.default_rng(0)
+    run = np.repeat(np.arange(12), 20)
+    size = np.repeat(np.where(np.arange(12) % 2, 1.0, 2.0), 20)  # by turns one is ahead
+    ours, other = rng.normal(size=(2, 240)) * np.stack([size, 2.95 - size])
+    far = 3.0 * rng.normal(size=240)
+    ds, held = one_gap(slice(2, 4), slice(3, 6))
+    made = replace(
+        found(ds, held), methods=("ours", "other", "far"), run={"a": run},
+        errors={"a": np.stack([ours, other, far])},
+    )  # fmt: skip
+    best = int(np.argmin((made.errors["a"] ** 2).sum(axis=1)))
+    assert made.tied("a") == [("other", "ours")[best]]
+    few = replace(made, run={"a": np.repeat(np.arange(4), 60)})
+    assert few.tied("a") == []
+
+
+def test_every_error_knows_its_run() -> None:
+    ds, held = one_gap(slice(2, 4), slice(3, 6))
+    made = found(ds, held)
+    (name,) = made.errors
+    assert made.run[name].shape == made.errors[name].shape[1:]
+    assert len(np.unique(made.run[name])) == len(np.unique(held.time)) == 1
 
 
 def test_unknown_ways_are_refused(gappy: xr.Dataset) -> None:

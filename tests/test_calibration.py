@@ -124,9 +124,10 @@ def test_distances_are_those_of_the_frame():
 
 def test_as_json_and_back():
     rng = np.random.default_rng(0)
-    found = Calibration(rng.random(3), rng.random((3, 2)), rng.random((3, 2, 2)), True)
+    parts = rng.random(3), rng.random((3, 2)), rng.random((3, 2, 2))
+    found = Calibration(*parts, True, np.array([9, 0, 40]))
     again = Calibration.from_dict(json.loads(json.dumps(found.to_dict())))
-    for name in ("levels", "slopes", "covered", "kriged"):
+    for name in ("levels", "slopes", "covered", "kriged", "cells"):
         assert np.array_equal(getattr(again, name), getattr(found, name))
 
 
@@ -137,14 +138,15 @@ def test_a_fill_makes_its_standard_error_by_distance_and_says_so():
     imputer.fitted.calibration = {"single_pass": plain}
     before = imputer.fill(ds, sampler="single_pass")["sst_standard_error"]
     covered = np.array([[[-20.0, 20.0], [-20.0, 20.0]]])
-    steep = Calibration(np.zeros(1), np.array([[1.0, 2.0]]), covered, kriged=False)
+    rests = np.array([77])
+    steep = Calibration(np.zeros(1), np.array([[1.0, 2.0]]), covered, kriged=False, cells=rests)
     imputer.fitted.calibration = {"single_pass": steep}
     after = imputer.fill(ds, sampler="single_pass")["sst_standard_error"]
     distance = distance_to_observed(ds["sst"].notnull().values)
     gaps = ds["sst"].isnull().values & np.isfinite(distance)
     assert np.allclose((after / before).values[gaps], distance[gaps], rtol=1e-3)
-    count = imputer.fitted.withheld.cells
-    assert f"errors at {count} withheld observations" in after.attrs["comment"]
+    assert "errors at 77 withheld observations" in after.attrs["comment"]
+    assert "not calibrated" in before.attrs["comment"]
 
 
 def test_a_fill_makes_its_standard_error_from_the_kriging_variance():

@@ -23,10 +23,12 @@ from click.testing import CliRunner, Result
 
 import xdiffimpute
 from xdiffimpute import regions
+from xdiffimpute.baselines import BASELINES
 from xdiffimpute.cli import main
 from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.exceptions import OutputExistsError
-from xdiffimpute.ledger import Ledger
+from xdiffimpute.job import job_of
+from xdiffimpute.ledger import Ledger, differences
 from xdiffimpute.reconstruction import Filler
 
 pytestmark = pytest.mark.usefixtures("hasty")
@@ -386,6 +388,20 @@ def informed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     )
     quick.fit(ds).save(folder / "sst.imputer")
     return folder / "in.zarr", folder / "sst.imputer"
+
+
+@pytest.mark.parametrize("kept", ["memory", "chunks"])
+def test_one_frame_makes_another_job(gappy: xr.Dataset, kept: str) -> None:
+    """Of data in memory; of others, frames at even distances, here all of them."""
+    ds = gappy.drop_encoding()
+    other = ds.copy(deep=True)
+    other["sst"][7, 5, 5] = -3.0
+    if kept == "chunks":
+        ds, other = ds.chunk(time=4), other.chunk(time=4)
+    stretches = BASELINES.create("linear").stretches(ds)
+    told = {"imputer": "", "options": {}, "location": None, "version": ""}
+    jobs = [job_of(part, stretches, **told) for part in (ds, other, ds.copy(deep=True))]
+    assert jobs[0] == jobs[2] and differences(jobs[0], jobs[1])[0].startswith("input: values was")
 
 
 @pytest.mark.parametrize("name", ["forecast", "depth"])

@@ -7,7 +7,7 @@ import pytest
 
 import xdiffimpute as xdi
 from xdiffimpute.exceptions import OutputExistsError, StorageError
-from xdiffimpute.folders import check_writable, prepare_folder
+from xdiffimpute.folders import check_writable, prepare_folder, write_text
 from xdiffimpute.report import check_report
 from xdiffimpute.stores import check_output
 
@@ -34,6 +34,21 @@ def test_before_any_work_is_done(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     with pytest.raises(StorageError, match=said):
         check_report(tmp_path / "report.html")
+
+
+def test_a_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = tmp_path / "report.json"
+    write_text(report, "first", "try another")
+
+    def full(self: Path, text: str, **_: object) -> None:
+        with self.open("w") as f:
+            f.write(text[:2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(StorageError, match=r"cannot write .*No space left on device; try another"):
+        write_text(report, "second", "try another")
+    assert report.read_text() == "first" and list(tmp_path.iterdir()) == [report]
 
 
 def test_results_of_an_earlier_run(tmp_path: Path) -> None:

@@ -287,7 +287,7 @@ def test_what_is_wrong_is_said(water, imputer) -> None:
         gappy.drop_vars("g").impute.fill(imputer, guidance="shallow_water")
     with pytest.raises(DataError, match=r"\['wind'\] are not among"):
         gappy.impute.fill(imputer, guidance=GUIDANCES.create("divergence_free", u="wind"))
-    with pytest.raises(ImputeError, match="guidance= are for a fitted network"):
+    with pytest.raises(ImputeError, match="guidance= can be given for a fitted network"):
         gappy.impute.fill("nearest", guidance="shallow_water")
     with pytest.raises(ImputeError, match="must be positive"):
         SAMPLERS.create("multi_step", strength=0.0)

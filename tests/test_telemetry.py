@@ -14,7 +14,7 @@ from resumable import QUICK, at_loss, fit, make
 
 from xdiffimpute import telemetry
 from xdiffimpute.denoiser import Denoiser
-from xdiffimpute.exceptions import CheckpointError, ImputeError
+from xdiffimpute.exceptions import CheckpointError, ImputeError, OutputExistsError
 from xdiffimpute.fitted import Fitted
 from xdiffimpute.history import History
 from xdiffimpute.telemetry import Telemetry, peak_memory
@@ -131,3 +131,14 @@ def test_places_that_cannot_be(tmp_path, name):
     (tmp_path / "file").touch()
     with pytest.raises(ImputeError, match="log_to="):
         check_log(tmp_path / name)
+
+
+def test_a_table_that_is_no_log_is_not_replaced(tmp_path):
+    table = tmp_path / "stations.csv"
+    table.write_text("name,lat,lon\nBlue,1,2\n")
+    with pytest.raises(OutputExistsError, match="stations.csv' exists and is no log of a training"):
+        fit(make(), log_to=table, **QUICK)
+    assert table.read_text().startswith("name,lat")
+    with CsvLog(tmp_path / "run.csv"):
+        pass
+    check_log(tmp_path / "run.csv")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.exceptions import AxesError, DataError, ImputeError
 
 pytestmark = pytest.mark.usefixtures("hasty")
@@ -95,7 +96,29 @@ def test_groups_are_looked_at_before_the_first_training(tree, gappy, caplog, mon
     assert list(tree.impute.fit(steps=1, progress=False)) == ["/fine", "/levels/coarse"]
     assert "the group '/whole' is passed over: nothing is missing in it" in caplog.text
     tree["/zzz"] = xr.DataTree(gappy.fillna(-999.0).drop_vars("time"))
+    few = gappy.where(gappy["sst"] == gappy["sst"].max())
     with monkeypatch.context() as patch:
         patch.setattr("xdiffimpute.diffusion.fit_network", None)  # called, it would fail
         with pytest.raises(DataError, match="in the group '/zzz'.*undecoded fill values"):
             tree.impute.fit(steps=1, progress=False)
+        tree["/zzz"] = xr.DataTree(few.drop_vars("time"))
+        with pytest.raises(DataError, match="in the group '/zzz'.*too few to split"):
+            tree.impute.fit(steps=1, progress=False)
+        tree["/zzz"] = xr.DataTree(gappy.drop_vars("time"))
+        with pytest.raises(ImputeError, match="in the group '/.*log='chl' names"):
+            tree.impute.fit(steps=1, progress=False, log="chl")
+
+
+def test_a_group_that_fails_in_training_costs_the_others_nothing(tree, caplog, monkeypatch):
+    fit, done = DiffusionImputer.fit, []
+
+    def fails(self, ds, *args, **kwargs):
+        done.append(ds)
+        if len(done) == 2:
+            raise DataError("no observation could be withheld")
+        return fit(self, ds, *args, **kwargs)
+
+    monkeypatch.setattr(DiffusionImputer, "fit", fails)
+    assert len(done) == 0 and len(fitted := tree.impute.fit(steps=1, progress=False)) == 1
+    assert isinstance(next(iter(fitted.values())), DiffusionImputer)
+    assert "no observation could be withheld; the other groups are fitted" in caplog.text

@@ -25,7 +25,7 @@ def test_nothing_missing(gappy):
     with pytest.raises(DataError, match=r"nothing is missing in \['sst'\].*hide cells first"):
         fit(whole)
     for method in ("nearest", "climatology"):
-        assert whole.impute.fill(method).identical(whole)
+        assert whole.impute.fill(method)["sst"].equals(whole["sst"])
 
 
 @pytest.mark.parametrize("lazy", [False, True])
@@ -256,6 +256,9 @@ def test_a_flipped_axis_and_a_lost_time_axis(gappy, imputer):
         ({"window": 0}, "window=0 is not a whole number of 1 or more"),
         ({"window": 2.5}, "window=2.5 is not a whole number"),
         ({"batch": -1}, "batch=-1 is not a whole number"),
+        ({"window": "five"}, "window='five' is not a whole number"),
+        ({"steps": "many"}, "steps='many' must be a whole number"),
+        ({"seed": None}, "seed=None must be a whole number of 0 or more, such as seed=0"),
         ({"device": "gpu"}, "device='gpu': .*leave it out"),
         ({"device": "quantum"}, "device='quantum' is not a device; there are .*'cpu'"),
     ],

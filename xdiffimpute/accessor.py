@@ -220,7 +220,8 @@ class _Impute(ABC, Generic[X]):
             of the fit, those observed at least once. Elsewhere the network's answer would be
             arbitrary (Theorem 1), and NaN is kept. A baseline fills all that were ever observed.
         seed : int, optional
-            Of the contexts and of the noise that ``"multi_step"`` starts from: another seed,
+            For a baseline by name, of its tuning. For a network, of the contexts and of the noise
+            that ``"multi_step"`` starts from: another seed,
             another sample. Default: that of the fit.
         progress : bool
             Show a bar, when the data are in memory.
@@ -236,7 +237,8 @@ class _Impute(ABC, Generic[X]):
         -------
         Dataset or DataArray
             As the input, lazy if the input is, with CF ancillary variables
-            ``*_standard_error`` and ``*_imputation_flag`` (of a DataArray: as coordinates).
+            ``*_standard_error`` (of a network) and ``*_imputation_flag`` (of a DataArray: as
+            coordinates), also where nothing is missing.
 
         Raises
         ------
@@ -255,12 +257,14 @@ class _Impute(ABC, Generic[X]):
         >>> filled["sst_imputation_flag"].attrs["flag_meanings"]
         'observed imputed not_imputed'
         """
+        options, seed = _of_tuning(imputer, options, seed)
         chosen = self._resolve(imputer, options)
         from .baselines import Baseline
 
         if isinstance(chosen, Baseline):
-            if any(given is not None for given in (sampler, members, seed, guidance)):
-                raise _not_for_baselines(chosen.name)
+            _refuse_of_networks(
+                chosen.name, sampler=sampler, members=members, seed=seed, guidance=guidance
+            )
             return self._back(chosen.fill(self._dataset(), where=where))
         return self._back(
             chosen.fill(
@@ -343,6 +347,7 @@ class _Impute(ABC, Generic[X]):
         from .baselines import Baseline
         from .filling import fill_to
 
+        options, seed = _of_tuning(imputer, options, seed)
         chosen = self._resolve(imputer, options)
         asked: dict[str, Any] = {"where": where}
         of_network: dict[str, Any] = {
@@ -352,8 +357,8 @@ class _Impute(ABC, Generic[X]):
             from .request import Request
 
             asked |= vars(Request(**of_network))
-        elif any(value is not None for value in of_network.values()):
-            raise _not_for_baselines(chosen.name)
+        else:
+            _refuse_of_networks(chosen.name, **of_network)
         return fill_to(
             self._dataset(), out, chosen, options=asked, overwrite=overwrite, restart=restart,
             skip_bad=skip_bad, progress=progress, known=isinstance(self._obj, xr.Dataset),
@@ -622,11 +627,23 @@ class _Impute(ABC, Generic[X]):
         return self._imputer
 
 
-def _not_for_baselines(name: str) -> ImputeError:
-    return ImputeError(
-        "sampler=, members=, seed= and guidance= are for a fitted network, and "
-        f"{name!r} is a baseline; leave them out"
-    )
+def _of_tuning(
+    imputer: Imputer | str | None, options: dict[str, Any], seed: int | None
+) -> tuple[dict[str, Any], int | None]:
+    """The seed is a setting of a baseline by name: which observations it is tuned at."""
+    if isinstance(imputer, str) and seed is not None:
+        return options | {"seed": seed}, None
+    return options, seed
+
+
+def _refuse_of_networks(name: str, **given: Any) -> None:
+    """Refuse what a baseline, fitted already or without a seed of its own, cannot heed."""
+    wrong = [f"{argument}=" for argument, value in given.items() if value is not None]
+    if wrong:
+        raise ImputeError(
+            f"{' and '.join(wrong)} can be given for a fitted network, and {name!r} is a baseline; "
+            "leave it out"
+        )
 
 
 @xr.register_dataset_accessor("impute")

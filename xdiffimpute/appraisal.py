@@ -109,16 +109,14 @@ class Examinable(Protocol):
         ...
 
 
-def examine(imputer: Imputer, ds: xr.Dataset, *, window: int = 5, seed: int = 0) -> Residuals:
+def examine(imputer: Imputer, ds: xr.Dataset) -> Residuals:
     """Errors at observations withheld in the shape of the data's gaps.
 
     Parameters
     ----------
     imputer : DiffusionImputer or Baseline
-        A baseline is refitted without the withheld cells.
+        A baseline is refitted without the withheld cells; which are drawn, its seed tells.
     ds : Dataset
-    window, seed : int
-        For a baseline: the longest run of withheld frames, and which are drawn.
 
     Returns
     -------
@@ -128,7 +126,9 @@ def examine(imputer: Imputer, ds: xr.Dataset, *, window: int = 5, seed: int = 0)
     if not isinstance(imputer, Baseline):
         return cast(Examinable, imputer).examine(ds)
     plain, _ = dequantify(ds)
-    spec, withheld, domain = set_aside(plain, imputer.layout, window=lambda _: window, seed=seed)
+    spec, withheld, domain = set_aside(
+        plain, imputer.layout, window=default_window, seed=imputer.seed
+    )
     return compare(imputer, plain, spec, withheld, domain)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from numbers import Real
+from typing import Any, ParamSpec, TypeVar
 
 from .exceptions import ArgumentError
 from .suggestion import did_you_mean
 
-__all__ = ["LAYOUT", "as_list", "called", "refuse_unknown"]
+__all__ = ["LAYOUT", "as_list", "called", "is_whole", "refuse_unknown"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,6 +29,18 @@ def as_list(names: str | Iterable[str] | None) -> list[str]:
     (['sst'], ['u', 'v'], [])
     """
     return [names] if isinstance(names, str) else list(names or ())
+
+
+def is_whole(value: Any, least: int) -> bool:
+    """Whether an argument is a whole number of at least so much.
+
+    Examples
+    --------
+    >>> [is_whole(value, 1) for value in (5, 5.0, 2.5, 0, "five", None, True)]
+    [True, True, False, False, False, False, False]
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    return number and float(value).is_integer() and value >= least
 
 
 def refuse_unknown(call: str, given: Iterable[str], known: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -39,7 +39,7 @@ def assemble(
     standard_error: xr.DataArray | None,
     method: str,
     where: xr.DataArray | None = None,
-    calibrated: str = "",
+    calibrated: Mapping[str, str] | None = None,
     members: Sequence[xr.DataArray] = (),
 ) -> xr.Dataset:
     """Put estimates into the gaps of a dataset.
@@ -59,8 +59,8 @@ def assemble(
         For ``history``.
     where : bool DataArray, optional
         Cells to fill, in place of ``domain``.
-    calibrated : str
-        How the standard error was calibrated, for its ``comment``.
+    calibrated : mapping of str to str, optional
+        How the standard error of each variable was calibrated, for its ``comment``.
     members : sequence of DataArray
         Each like ``mean``. With them the variables hold one field a member, along a dimension
         ``realization`` before the others, in place of the mean.
@@ -95,8 +95,9 @@ def assemble(
         if errors is not None:
             error = errors[name].where(source.isnull(), _earlier_error(ds, name))
             error = error.where(out.notnull())
+            told = (calibrated or {}).get(name, "")
             companions = {
-                f"{name}_standard_error": _describe_error(error, source, name, calibrated)
+                f"{name}_standard_error": _describe_error(error, source, name, told)
             } | companions
         listed = [*str(source.attrs.get("ancillary_variables", "")).split(), *companions]
         out.attrs["ancillary_variables"] = " ".join(dict.fromkeys(listed))

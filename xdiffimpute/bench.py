@@ -54,7 +54,8 @@ def bench(ds: xr.Dataset, methods: Sequence[str] | None = None, **options: Any) 
     Dataset
         As :func:`xdiffimpute.scoring.skill_table` has it, the network first, with ``seconds`` of
         fitting along ``imputer``; methods that could not be fitted, or could not fill, are in the
-        attribute ``skipped``.
+        attribute ``skipped``. The attribute ``tied`` of each variable names those that the frames
+        do not tell from the best (:meth:`xdiffimpute.residuals.Residuals.tied`).
 
     Raises
     ------
@@ -101,7 +102,10 @@ def bench(ds: xr.Dataset, methods: Sequence[str] | None = None, **options: Any) 
         failed[name] = str(error)
 
     with quiet():
-        skill = skill_table(residuals(plain, spec, withheld, fills, domain, leave_out))
+        found = residuals(plain, spec, withheld, fills, domain, leave_out)
+    skill = skill_table(found)
+    for name in skill.data_vars:
+        skill[name].attrs["tied"] = " ".join(found.tied(str(name)))
     for name, why in failed.items():
         log.warning(LEFT_OUT, name, why)
     skipped |= failed

@@ -33,7 +33,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.optimize import minimize
 
-from ._typing import BoolArray, FloatArray
+from ._typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["Calibration", "distance_to_observed"]
 
@@ -62,6 +62,8 @@ class Calibration:
         From where to where these were at withheld observations, in the logarithm.
     kriged : bool
         Whether there is a kriging variance.
+    cells : int array, shape (C,)
+        Withheld observations that it rests on.
 
     References
     ----------
@@ -84,6 +86,7 @@ class Calibration:
     slopes: FloatArray
     covered: FloatArray
     kriged: bool
+    cells: IntArray
 
     @classmethod
     def unchanged(cls, channels: int, *, kriged: bool) -> Calibration:
@@ -100,7 +103,8 @@ class Calibration:
         Calibration
         """
         zeros = np.zeros((channels, 2, 2))
-        return cls(np.zeros(channels), np.tile(EXPECTED, (channels, 1)), zeros, kriged)
+        slopes = np.tile(EXPECTED, (channels, 1))
+        return cls(np.zeros(channels), slopes, zeros, kriged, np.zeros(channels, dtype=int))
 
     @classmethod
     def fit(
@@ -139,6 +143,7 @@ class Calibration:
             known = weight[c] > 0
             if np.count_nonzero(known) < LEAST_CELLS:
                 continue
+            found.cells[c] = np.count_nonzero(known)
             terms = _terms(network[c][known], beside[c][known], kriged)
             found.covered[c] = np.quantile(terms, COVERED, axis=1).T
             found.levels[c], found.slopes[c] = _likeliest(
@@ -183,6 +188,7 @@ class Calibration:
             "slopes": self.slopes.tolist(),
             "covered": self.covered.tolist(),
             "kriged": self.kriged,
+            "cells": self.cells.tolist(),
         }
 
     @classmethod
@@ -191,7 +197,7 @@ class Calibration:
         levels, slopes, covered = (
             np.asarray(saved[name], float) for name in ("levels", "slopes", "covered")
         )
-        return cls(levels, slopes, covered, saved["kriged"])
+        return cls(levels, slopes, covered, saved["kriged"], np.asarray(saved["cells"], int))
 
 
 def _terms(network: FloatArray, beside: FloatArray, kriged: bool) -> FloatArray:

@@ -48,7 +48,7 @@ class Kind:
         return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
 
 
-IMPUTER = Kind("xdiffimpute-imputer", 8, "imputer", "save it again with imputer.save(...)")
+IMPUTER = Kind("xdiffimpute-imputer", 9, "imputer", "save it again with imputer.save(...)")
 FORMAT, VERSION = IMPUTER.format, IMPUTER.version
 
 

@@ -19,7 +19,8 @@ from .cli_options import (
     json_option,
     verbosity,
 )
-from .exceptions import OutputExistsError, StorageError
+from .exceptions import OutputExistsError
+from .folders import prepare_folder, write_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,6 +31,8 @@ log = logging.getLogger("xdiffimpute")
 
 NEAR = 0.02  # of the error: too little to train a network for
 LEARNED = "diffusion"
+TOO_FEW = "since other frames could have turned it around"
+ANOTHER = "give another path with --out"
 READ = ("chunks",)
 AXES = ("variables", "time", "y", "x")
 FIT = ("window", "tile", "steps", "max_time", "seed")
@@ -80,15 +83,19 @@ def bench(
         raise OutputExistsError(
             f"{str(out)!r} exists already; give another path, or allow it with --overwrite"
         )
+    if out is not None:
+        prepare_folder(out.absolute().parent, (), overwrite=overwrite, another=ANOTHER)
     from .bench import bench as compare
     from .sources import open_store
 
     ds = open_store(source, chunks=chunks)
     skill = compare(ds, methods, progress=not is_quiet(ctx), **options)
     report, said = _report(skill, source, options | {"chunks": chunks})
+    written = json.dumps(report, indent=2)
+    click.echo(written if as_json else _text(skill, report, said))
     if out is not None:
-        _write(out, report)
-    click.echo(json.dumps(report, indent=2) if as_json else _text(skill, report, said))
+        write_text(out, written + "\n", ANOTHER)
+        log.info("wrote %s", out)
 
 
 def _report(
@@ -102,9 +109,10 @@ def _report(
     said, commands = advice(skill, best, source, options)
     methods = [str(name) for name in skill["imputer"].values]
     seconds = dict(zip(methods, skill["seconds"].values.tolist(), strict=True))
+    tied = {str(name): table.attrs["tied"].split() for name, table in skill.data_vars.items()}
     report = {
         "data": source, "skill": as_dict(skill), "seconds": seconds,
-        "skipped": skill.attrs["skipped"], "best": best, "next": commands,
+        "skipped": skill.attrs["skipped"], "best": best, "tied": tied, "next": commands,
     }  # fmt: skip
     return report, said
 
@@ -188,12 +196,14 @@ def _sentence(skill: xr.Dataset, name: str, method: str) -> str:
     )
     units = f" {table.attrs['units']}" if table.attrs.get("units") else ""
     cells = f"({int(table.sel(metric='cells').max())} observations)"
+    tied = str(table.attrs.get("tied", "")).split()
     least = errors.pop(method)
     if method != LEARNED:
-        return (
+        text = (
             f"{name}: the simpler {method} wins: RMSE {least:.4g}{units}, the network's is "
             f"{errors[LEARNED]:.4g} {cells}"
         )
+        return f"{text}; that is a tie, {TOO_FEW}" if LEARNED in tied else text
     known = {other: error for other, error in errors.items() if error == error}
     if not known:
         return f"{name}: the network's RMSE is {least:.4g}{units} {cells}"
@@ -202,7 +212,9 @@ def _sentence(skill: xr.Dataset, name: str, method: str) -> str:
         f"{name}: the network wins: RMSE {least:.4g}{units}, the next, {second}, has "
         f"{known[second]:.4g} {cells}"
     )
-    if least > (1 - NEAR) * known[second]:
+    if second in tied:
+        text += f"; that is a tie, {TOO_FEW}, and {second} takes no training"
+    elif least > (1 - NEAR) * known[second]:
         text += f"; that is hardly less, and {second} takes no training"
     return text
 
@@ -219,14 +231,3 @@ def _command(words: list[str], options: dict[str, Any], keep: tuple[str, ...]) -
         text = ",".join(value) if isinstance(value, list) else str(value)
         words += [f"--{name.replace('_', '-')}", text]
     return shlex.join(words)
-
-
-def _write(out: Path, report: dict[str, Any]) -> None:
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(report, indent=2) + "\n")
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {str(out)!r}: {error.strerror or error}; give another path with --out"
-        ) from error
-    log.info("wrote %s", out)

@@ -25,11 +25,14 @@ class Coordinates:
     ----------
     count : int
         Number of channels, F.
+    periodic : bool
+        Whether the field wraps around the globe.
     """
 
     count = 7
 
     def __init__(self, spec: FieldSpec, clock: Clock, *, like: FieldSpec | None = None) -> None:
+        self.periodic = spec.periodic
         space = _positions(spec)
         scaled = space if like is None or like == spec else _positions(like)
         centre = scaled.mean(axis=(1, 2), keepdims=True)

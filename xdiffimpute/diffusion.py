@@ -19,7 +19,7 @@ import xarray as xr
 from tqdm import tqdm
 
 from . import pool
-from ._typing import BoolArray
+from ._typing import BoolArray, IntArray
 from .assembly import assemble
 from .card import card
 from .checkpoint import read
@@ -237,8 +237,6 @@ class DiffusionImputer(Imputer):
         packed = fitted.spec.pack(plain)
         if packed.chunks is None:
             check_values(packed, fitted.spec, for_fit=False)
-            if request.members is None and bool(packed.notnull().all()):
-                return ds
         name, filler = request.filler(fitted, plain, spec)
         domain: BoolArray | xr.DataArray
         if where is not None:
@@ -255,7 +253,7 @@ class DiffusionImputer(Imputer):
         out = assemble(
             plain, fitted.spec, mean, domain=domain, standard_error=error,
             method=f"{self.name}, {fitted.method}, {name}", where=where,
-            calibrated=f"calibrated by the errors at {fitted.withheld.cells} withheld observations",
+            calibrated=_calibrated(fitted.spec, filler.calibration.cells),
             members=draws,
         )  # fmt: skip
         return requantify(out, units)
@@ -475,6 +473,20 @@ def _versions() -> dict[str, str]:
     from . import __version__
 
     return {"xdiffimpute": __version__, "torch": str(torch.__version__)}
+
+
+def _calibrated(spec: FieldSpec, cells: IntArray) -> dict[str, str]:
+    """What the standard error of each variable rests on, for its comment."""
+    counts = dict.fromkeys((v.name for v in spec.filled), 0)
+    for channel, count in zip(spec.channels, cells, strict=True):
+        if channel.variable in counts:
+            counts[channel.variable] += int(count)
+    return {
+        name: f"calibrated by the errors at {count} withheld observations"
+        if count
+        else "not calibrated, since too few observations were withheld"
+        for name, count in counts.items()
+    }
 
 
 def _resident(ds: xr.Dataset, options: Options) -> xr.Dataset:

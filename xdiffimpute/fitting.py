@@ -305,7 +305,8 @@ def _rehearsal(
     """Training cells that are withheld to judge first guesses, in frames that judge covariances.
 
     They are hidden in half of all frames, as gaps are, so that about them is what a gap has about
-    it, or somewhat less. Queries have as little as a third of that. None where no frame judges.
+    it, or somewhat less. Queries have as little as a third of that. The climatology has seen them,
+    unlike those that the skill is measured at. None where no frame judges.
     """
     known = prepared.withheld.remove(packed)
     judging = partial(judges, window=sizes.window, frames=packed.sizes["time"])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from .exceptions import OutputExistsError, StorageError
 
-__all__ = ["check_writable", "prepare_folder"]
+__all__ = ["check_writable", "prepare_folder", "remove_results", "write_text"]
 
 
 def check_writable(folder: Path, advice: str) -> None:
@@ -79,3 +81,63 @@ def prepare_folder(folder: Path, files: Iterable[str], *, overwrite: bool, anoth
             f"cannot write to the folder {str(folder)!r}: {error.strerror}; {another}"
         ) from error
     check_writable(folder, another)
+
+
+def remove_results(folder: Path, files: Iterable[str]) -> None:
+    """Remove the results of an earlier run, the last one first.
+
+    Parameters
+    ----------
+    folder : Path
+    files : iterable of str
+        Names of files and folders in it, in the order in which they are written.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "a.txt").touch()
+    ...     remove_results(Path(folder), ["a.txt", "b.zarr"])
+    ...     list(Path(folder).iterdir())
+    []
+    """
+    for path in reversed([folder / name for name in files]):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, advice: str) -> None:
+    """Write a file as a whole: it has its name when it is complete.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that exists. A file that is there is replaced.
+    text : str
+    advice : str
+        What to do where it cannot be written.
+
+    Raises
+    ------
+    StorageError
+        With the reason that the system gives.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text(Path(folder, "a.txt"), "whole", "give another one")
+    ...     [file.name for file in Path(folder).iterdir()]
+    ['a.txt']
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {str(path)!r}: {error.strerror or error}; {advice}"
+        ) from error

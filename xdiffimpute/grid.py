@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,7 +161,12 @@ def read_grid(ds: xr.Dataset, y: str, x: str) -> Grid:
     Raises
     ------
     AxesError
-        If a coordinate is not strictly monotonic, or holds missing values.
+        If a coordinate of a dim is not strictly monotonic, or holds missing values.
+
+    Warns
+    -----
+    UserWarning
+        If values of latitude or longitude are missing: the grid is no geographic one then.
     """
     shape = (ds.sizes[y], ds.sizes[x])
     values = [_coordinate(ds, d) for d in (y, x)]
@@ -211,11 +217,27 @@ def _named(ds: xr.Dataset, kind: str, y: str, x: str) -> FloatArray | None:
     for name in dict.fromkeys(named):
         values = ds[name]
         if values.dims == (dim,):
-            line = np.asarray(values.values, dtype=np.float64)
-            return line if np.isfinite(line).all() else None
+            return _whole(values, x)
         if set(values.dims) == {y, x}:
-            field = np.asarray(values.transpose(y, x).values, dtype=np.float64)
-            return field if np.isfinite(field).all() else None
+            return _whole(values.transpose(y, x), x)
+    return None
+
+
+def _whole(coordinate: xr.DataArray, x: str) -> FloatArray | None:
+    """Its values; None, with a warning, where some are missing."""
+    values = np.asarray(coordinate.values, dtype=np.float64)
+    missing = int((~np.isfinite(values)).sum())
+    if not missing:
+        return values
+    name, along = coordinate.name, x if x in coordinate.dims else coordinate.dims[0]
+    warnings.warn(
+        f"{missing} of {values.size} values of the coordinate {name!r} are missing, so that "
+        "distances are those of rows and columns and not those on the sphere; complete it, "
+        f"for example with ds.assign_coords({name}=ds[{name!r}].interpolate_na({along!r}, "
+        "use_coordinate=False, fill_value='extrapolate'))",
+        UserWarning,
+        stacklevel=2,
+    )
     return None
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from ._typing import AnyArray
 from .sources import sources_of
 from .tiling import Stretches
 
 __all__ = ["digest", "job_of"]
+
+SAMPLED = 64
+BYTES_AT_ONCE = 64 * 2**20
 
 
 def job_of(
@@ -28,8 +33,9 @@ def job_of(
 ) -> dict[str, Any]:
     """What the output of a fill depends on.
 
-    Of the values, covariates among them, three frames are looked at; of files, how many there
-    are, how large, and when they were changed.
+    Of data in memory that are from no file all values are looked at, covariates among them; of
+    others 64 frames at even distances, and how many files there are, how large, and when they were
+    changed.
 
     Parameters
     ----------
@@ -57,7 +63,12 @@ def job_of(
             "coordinates": digest(
                 ds[n].values for n in sorted(ds.coords, key=str) if ds[n].chunks is None
             ),
-            "values": _look(ds, stretches),
+            "values": digest(
+                chain.from_iterable(
+                    _frames(ds[name], stretches.along, whole=place is None)
+                    for name in stretches.read
+                )
+            ),
             "files": None if place is None else _files(place),
         },
         "imputer": imputer,
@@ -85,19 +96,21 @@ def digest(arrays: Iterable[Any]) -> str:
     return found.hexdigest()[:16]
 
 
-def _look(ds: xr.Dataset, stretches: Stretches) -> str:
-    """A checksum of the first, the middle and the last frame, as far as they can be read."""
-    frames = []
-    for name in stretches.read:
-        field = ds[name]
-        if stretches.along in field.dims:
-            last = field.sizes[stretches.along] - 1
-            field = field.isel({stretches.along: sorted({0, last // 2, last})})
+def _frames(field: xr.DataArray, along: str | None, *, whole: bool) -> Iterator[AnyArray]:
+    """The values of all frames if these are in memory, else of some, as far as they can be read."""
+    pieces = [field]
+    if along in field.dims:
+        count = field.sizes[along]
+        taken = np.arange(count)
+        if field.chunks is not None or not whole:
+            taken = np.unique(np.linspace(0, count - 1, SAMPLED).round().astype(int))
+        size = max(1, BYTES_AT_ONCE * count // max(1, field.nbytes))
+        pieces = [field.isel({along: taken[k : k + size]}) for k in range(0, len(taken), size)]
+    for piece in pieces:
         try:
-            frames.append(field.values)
+            yield piece.values
         except Exception:  # damage is found, and named, later
-            frames.append(np.zeros(0))
-    return digest(frames)
+            yield np.zeros(0)
 
 
 def _files(location: str) -> str:

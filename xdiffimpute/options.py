@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import is_whole
 from .backbones import BACKBONES
 from .checkpoint_folder import CheckpointFolder
 from .durations import parse_time
@@ -70,12 +71,14 @@ class Options:
         ImputeError
             If a limit is not positive.
         """
-        if self.steps is not None and (self.steps != int(self.steps) or self.steps < 1):
+        if self.steps is not None and not is_whole(self.steps, 1):
             raise ImputeError(
-                f"steps={self.steps} must be a whole number of 1 or more, such as steps=2000"
+                f"steps={self.steps!r} must be a whole number of 1 or more, such as steps=2000"
             )
-        if self.seed != int(self.seed) or self.seed < 0:
-            raise ImputeError(f"seed={self.seed!r} must be a whole number of 0 or more")
+        if not is_whole(self.seed, 0):
+            raise ImputeError(
+                f"seed={self.seed!r} must be a whole number of 0 or more, such as seed=0"
+            )
         sizes = ("auto", *BACKBONES.get(self.backbone).SIZES)
         if self.size not in sizes:
             raise UnknownNameError(f"size={self.size!r}: there are {', '.join(map(repr, sizes))}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from .arguments import is_whole
 from .exceptions import ImputeError
 from .memory import free_memory
 from .parallel import local_device
@@ -113,7 +114,7 @@ def plan(
     (5, (17, 33), 'small')
     """
     for name, asked in (("window", window), ("tile", tile), ("batch", batch)):
-        if asked is not None and (asked != int(asked) or asked < 1):
+        if asked is not None and not is_whole(asked, 1):
             raise ImputeError(
                 f"{name}={asked!r} is not a whole number of 1 or more, such as {name}=5"
             )

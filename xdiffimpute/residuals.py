@@ -7,7 +7,6 @@ each error. They are of one frame: what other frames tell is the method's own af
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -16,7 +15,7 @@ import dask
 import numpy as np
 import xarray as xr
 
-from ._typing import BoolArray, FloatArray
+from ._typing import AnyArray, BoolArray, FloatArray, IntArray
 from .exceptions import ImputeError
 from .fields import FieldSpec
 from .gaps import gap_sizes
@@ -25,11 +24,10 @@ from .withholding import Withheld
 
 __all__ = ["METRICS", "Residuals", "residuals", "thinned"]
 
-log = logging.getLogger("xdiffimpute")
-
 Run: TypeAlias = tuple[int, int, int, BoolArray]
 
 METRICS = ("rmse", "mae", "bias", "cells")
+DRAWS, DOUBT, FEWEST = 2000, 0.05, 5  # of fewer runs of frames none can be drawn
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,8 @@ class Residuals:
     size : dict of str to float array, shape (n,)
         Cells of the gap around each: those that touch at a side, are missing in the frame, and
         are observed at some other time (a coast bounds a gap).
+    run : dict of str to int array, shape (n,)
+        Number of the run of frames that each is of.
     """
 
     methods: tuple[str, ...]
@@ -58,6 +58,7 @@ class Residuals:
     errors: dict[str, FloatArray]
     distance: dict[str, FloatArray]
     size: dict[str, FloatArray]
+    run: dict[str, IntArray]
 
     def table(self, name: str, pick: BoolArray | None = None) -> FloatArray:
         """RMSE, mean absolute error, bias and number of cells, shape (methods, 4).
@@ -82,6 +83,37 @@ class Residuals:
             out[:, 1] = np.abs(errors).mean(axis=1)
             out[:, 2] = errors.mean(axis=1)
         return out
+
+    def tied(self, name: str) -> list[str]:
+        """Methods that may be as good as the best one.
+
+        Runs of frames are drawn with replacement, since errors of one run are alike. A method is
+        told from the best where its squared error is the larger one in 95% of the draws.
+
+        Parameters
+        ----------
+        name : str
+            Of the variable.
+
+        Returns
+        -------
+        list of str
+            Without the best; of fewer than five runs nothing can be drawn, and it is empty.
+
+        References
+        ----------
+        B. Efron and R. J. Tibshirani, "An introduction to the bootstrap", 1993,
+        doi:10.1201/9780429246593.
+        """
+        runs, index = np.unique(self.run[name], return_inverse=True)
+        if len(runs) < FEWEST:
+            return []
+        sums = np.stack([np.bincount(index, row**2) for row in self.errors[name]])
+        best = int(np.argmin(sums.sum(axis=1)))
+        rng = np.random.default_rng(0)
+        drawn = rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size=DRAWS)
+        ahead = ((sums - sums[best]) @ drawn.T <= 0.0).mean(axis=1)
+        return [m for k, m in enumerate(self.methods) if k != best and ahead[k] > DOUBT]
 
 
 def thinned(ds: xr.Dataset, spec: FieldSpec, withheld: Withheld) -> xr.Dataset:
@@ -137,8 +169,6 @@ def residuals(
     gappy = thinned(_cut_at(ds.chunk(), spec, withheld), spec, withheld)
     names = [c.variable for c in spec.channels[: len(spec.channels) - spec.given]]
     runs = _runs(withheld)
-    if not runs:
-        log.warning("no observation could be withheld: there is no skill to report")
     right = _cut(spec.pack(ds), runs)
     pieces: dict[str, dict[str, list[FloatArray]]] = {}
     for method, fill in fills.items():
@@ -155,17 +185,26 @@ def residuals(
                 errors[name].append((guess - known)[:, c][masks[:, c]])
         pieces[method] = errors
     places = _places(right, runs, spec, domain)
-    out: dict[str, list[FloatArray]] = {}
+    numbers = _numbers(runs, names)
+    out: dict[str, list[AnyArray]] = {}
     for name in (v.name for v in spec.filled):
         every = np.array(
             [np.concatenate([np.empty(0), *errors[name]]) for errors in pieces.values()]
         )
         answered: BoolArray = np.isfinite(every).all(axis=0)
-        out[name] = [every[:, answered], *(place[answered] for place in places[name])]
-    return Residuals(
-        tuple(pieces), spec, withheld, {n: v[0] for n, v in out.items()},
-        {n: v[1] for n, v in out.items()}, {n: v[2] for n, v in out.items()},
-    )  # fmt: skip
+        beside = *places[name], numbers[name]
+        out[name] = [every[:, answered], *(part[answered] for part in beside)]
+    wrong, distance, size, run = ({n: v[k] for n, v in out.items()} for k in range(4))
+    return Residuals(tuple(pieces), spec, withheld, wrong, distance, size, run)
+
+
+def _numbers(runs: list[Run], names: list[str]) -> dict[str, IntArray]:
+    """Number of the run of each withheld cell, by variable, in the order of errors."""
+    found: dict[str, list[IntArray]] = {name: [np.empty(0, dtype=int)] for name in names}
+    for k, (_, _, _, masks) in enumerate(runs):
+        for c, name in enumerate(names):
+            found[name].append(np.full(int(masks[:, c].sum()), k))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
 def _places(

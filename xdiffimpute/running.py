@@ -20,7 +20,7 @@ from .cds import fetch
 from .datasets import DATASETS
 from .exceptions import DataError, ImputeError
 from .fields import FieldSpec
-from .folders import prepare_folder
+from .folders import prepare_folder, remove_results, write_text
 from .hiding import hide
 from .masks import MASKS
 from .quantities import dequantify
@@ -79,6 +79,7 @@ def run_recipe(
     truth = _open(recipe)
     gappy, hidden = truth, None
     spec = _layout(truth, recipe)
+    remove_results(out, FILES)  # so that all that is in the folder is of one run
     if recipe.hide is not None:
         pattern = MASKS.create(recipe.hide.pattern, **recipe.hide.options)
         gappy, hidden = hide(
@@ -102,7 +103,7 @@ def run_recipe(
         fills = {OURS: filled} | _compared(gappy, recipe.compare, spec)
         report["hidden"] = {name: _errors(fill, truth, hidden) for name, fill in fills.items()}
     report["picture"] = _draw(gappy, filled, truth if hidden is not None else None, recipe, spec)
-    (out / "report.json").write_text(json.dumps(report, indent=2))
+    write_text(out / "report.json", json.dumps(report, indent=2) + "\n", ANOTHER)
     log.info("results are in %s", out)
     return report
 

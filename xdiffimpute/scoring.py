@@ -67,6 +67,11 @@ def compare(
         "%d observations are withheld and filled by %s",
         sum(int(mask.sum()) for mask in withheld.masks), ", ".join(fills),
     )  # fmt: skip
+    if not withheld.cells:
+        log.warning(
+            "no observation can be withheld in the shape of these data's gaps, so there is no "
+            "skill to report; give a longer record, or hide cells yourself"
+        )
     with quiet():
         return residuals(ds, spec, withheld, fills, domain)
 

@@ -16,9 +16,9 @@ from ._typing import FloatArray
 
 __all__ = ["LEAST_BLOCKS", "block_count", "chance", "correlation_time", "merged"]
 
-MOST_BLOCKS, LEAST_BLOCKS = 24, 6
+MOST_BLOCKS, LEAST_BLOCKS = 24, 8  # of fewer no assignment of signs is rarer than one in 100
 FEW = 13
-DRAWS = 2**14
+DRAWS = 2**16
 NEGLIGIBLE = 0.02
 ROUNDS = 5
 
@@ -108,7 +108,7 @@ def chance(gram: FloatArray, seed: int = 0, spent: float = 0.0) -> float:
     Returns
     -------
     float
-        Share of the assignments of signs whose sum is as long; NaN with fewer than six blocks.
+        Share of the assignments of signs whose sum is as long; NaN with fewer than eight blocks.
 
     References
     ----------

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from .exceptions import CheckpointError, ImputeError
+from .exceptions import CheckpointError, ImputeError, OutputExistsError
+from .folders import check_writable
 
 __all__ = ["COLUMNS", "CsvLog", "TensorBoardLog", "TrainingLog", "check_log", "open_log"]
 
@@ -51,7 +52,7 @@ class CsvLog(TrainingLog):
     Parameters
     ----------
     path : path
-        Replaced, but for the rows up to ``after``.
+        A log that is there is replaced, but for the rows up to ``after``.
     after : int
         Steps that were done before a training is resumed.
     """
@@ -119,6 +120,11 @@ def check_log(path: str | os.PathLike[str]) -> None:
     if place.suffix.lower() == ".csv":
         if not place.absolute().parent.is_dir() or place.is_dir():
             raise ImputeError(f"log_to={name!r} is not a file in a folder that exists")
+        if place.is_file() and not _is_log(place):
+            raise OutputExistsError(
+                f"log_to={name!r} exists and is no log of a training; give another name"
+            )
+        check_writable(place.absolute().parent, "give log_to= a file in another one")
     elif place.is_file():
         raise ImputeError(
             f"log_to={name!r} is a file; give a name that ends in .csv, or a folder for TensorBoard"
@@ -145,6 +151,13 @@ def open_log(path: str | os.PathLike[str], after: int = 0) -> TrainingLog:
     """
     check_log(path)
     return (CsvLog if Path(path).suffix.lower() == ".csv" else TensorBoardLog)(path, after)
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a file begins as a log does, or is empty."""
+    with path.open(encoding="utf-8", errors="replace") as f:
+        first = f.readline().strip()
+    return first in ("", ",".join(COLUMNS))
 
 
 def _rows_until(path: Path, step: int) -> list[dict[str, str]]:

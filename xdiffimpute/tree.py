@@ -49,7 +49,8 @@ class ImputeDataTreeAccessor:
     def fit(self, **options: Any) -> dict[str, DiffusionImputer]:
         """Fit a network for each group that holds a field with gaps.
 
-        All groups are checked, which reads their values, before the first one is trained.
+        All groups are checked, which reads their values, before the first one is trained. One that
+        fails all the same, or whose training does, is told of in the log as an error, and left out.
 
         Parameters
         ----------
@@ -65,7 +66,8 @@ class ImputeDataTreeAccessor:
         Raises
         ------
         ImputeError
-            If a group cannot be learned from, before any training; the message names it.
+            If a group cannot be learned from, as far as its values tell before any training; the
+            message names it.
 
         Examples
         --------
@@ -86,10 +88,15 @@ class ImputeDataTreeAccessor:
             for path in whole:
                 log.warning("the group %r is passed over: nothing is missing in it", path)
                 del groups[path]
-        return {
-            path: _named(path, ds.impute.fit, **_below(path, options))
-            for path, ds in groups.items()
-        }
+        fitted: dict[str, DiffusionImputer] = {}
+        for path, ds in groups.items():
+            try:
+                fitted[path] = _named(path, ds.impute.fit, **_below(path, options))
+            except ImputeError as error:  # what the others have learned is not lost
+                if len(groups) == 1:
+                    raise
+                log.error("%s; the other groups are fitted", error)
+        return fitted
 
     def fill(self, imputer: Imputers, **options: Any) -> xr.DataTree:
         """Fill the gaps of each group.
@@ -176,6 +183,7 @@ def _has_fields(ds: xr.Dataset) -> bool:
 
 def _is_whole(ds: xr.Dataset, options: Mapping[str, Any]) -> bool:
     """Whether nothing is missing; an error if the group cannot be learned from."""
+    from .diffusion import DiffusionImputer
     from .fields import FieldSpec
     from .quantities import dequantify
     from .validation import check_dataset, check_values
@@ -186,7 +194,11 @@ def _is_whole(ds: xr.Dataset, options: Mapping[str, Any]) -> bool:
     check_dataset(plain, spec)
     packed = spec.pack(plain)
     seen = check_values(packed, spec, for_fit=False)
-    return bool((seen[: len(spec.channels) - spec.given] == 1).all())
+    if bool((seen[: len(spec.channels) - spec.given] == 1).all()):
+        return True
+    check_values(packed, spec, for_fit=True)
+    DiffusionImputer(**options).options.logarithms(spec)
+    return False
 
 
 def _below(path: str, options: dict[str, Any]) -> dict[str, Any]:

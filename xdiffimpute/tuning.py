@@ -117,7 +117,10 @@ class Tuner:
         return method
 
     def error(self, method: FrameMethod, channel: int, statistics: Statistics) -> float:
-        """Mean square error at the hidden cells, in standardised units."""
+        """Mean square error at the hidden cells, in standardised units.
+
+        The climatology has seen them, which is a little kind to settings that stay near it.
+        """
         regressors = self.clock.regressors(statistics.harmonics)
         total, count = 0.0, 0
         for k, trial in enumerate(self.trials):

@@ -135,9 +135,9 @@ def check_values(packed: xr.DataArray, spec: FieldSpec, *, for_fit: bool) -> Flo
     fields = len(names) - spec.given
     if for_fit and found["count"][:fields].sum() == packed.size // len(names) * fields:
         raise DataError(
-            f"nothing is missing in {names[:fields]}, so there is no gap to learn the shape of; "
-            "fill() returns such data unchanged. To learn from them for gappy data of the same "
-            "kind, hide cells first, as those lack them: ds.where(gappy.notnull()).impute.fit()"
+            f"nothing is missing in {names[:fields]}, so there is no gap to learn the shape of, "
+            "and nothing to fill. To learn from them for gappy data of the same kind, hide cells "
+            "first, as those lack them: ds.where(gappy.notnull()).impute.fit()"
         )
     share: FloatArray = found["cells"] / (packed.sizes["series"] * packed.sizes["time"])
     return share

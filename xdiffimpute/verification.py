@@ -110,7 +110,10 @@ class Verification:
                 columns, left = surroundings(x.start, sizes.tile[1], z.shape[3], MARGIN)
                 shown = np.where(hidden, np.nan, z)[:, :, rows][..., columns]
                 inputs.append(shown)
-                distance = distance_to_observed(np.isfinite(shown))
+                distance = distance_to_observed(
+                    np.isfinite(shown),
+                    periodic=coordinates.periodic and shown.shape[-1] == z.shape[-1],
+                )
                 distances.append(
                     distance[..., above : above + sizes.tile[0], left : left + sizes.tile[1]]
                 )

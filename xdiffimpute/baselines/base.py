@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -211,28 +212,24 @@ class Baseline(Imputer):
             If the fit was on other variables, units or another grid.
         """
         plain, units = dequantify(ds)
+        finish = partial(assemble, plain, standard_error=None, method=self.name, where=where)
         if self._fitted is None:
-            layout = FieldSpec.from_dataset(plain, **self.layout)
-            whole = layout.pack(plain)
-            if _complete(whole):
-                check_values(whole, layout, for_fit=False)  # -999 may stand for what is missing
-                return ds
+            spec = FieldSpec.from_dataset(plain, **self.layout)
+            packed = spec.pack(plain)
+            if _complete(packed):  # there is nothing to tune at
+                check_values(packed, spec, for_fit=False)  # -999 may stand for what is missing
+                everywhere = np.ones((len(spec.channels), *spec.shape), dtype=bool)
+                return requantify(finish(spec, packed, domain=everywhere), units)
             fitted = copy.copy(self).fit(plain).fitted
         else:
             fitted = self.fitted
         packed, spec, domain = fitted.layout_of(plain)
-        if _complete(packed):
-            return ds
         everywhere = np.ones((len(spec.channels), *spec.shape), dtype=bool)
         if where is not None:
             domain = everywhere
         wanted = domain if isinstance(domain, np.ndarray) else everywhere
-        filler = fitted.filler(spec, spec.clock(plain), wanted)
-        out = assemble(
-            plain, fitted.spec, run(filler, packed), domain=domain, standard_error=None,
-            method=self.name, where=where,
-        )  # fmt: skip
-        return requantify(out, units)
+        filled = run(fitted.filler(spec, spec.clock(plain), wanted), packed)
+        return requantify(finish(fitted.spec, filled, domain=domain), units)
 
     def stretches(self, ds: xr.Dataset, members: int = 0) -> Stretches:
         """What is computed at once when a dataset is filled; there are no members."""
