@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from xdiffimpute import pair_covariance, planning, space_time, tuning, variography
+from xdiffimpute import (
+    fitting,
+    matern_tuning,
+    pair_covariance,
+    planning,
+    space_time,
+    tuning,
+    variography,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,6 +40,13 @@ def hasty():
         patch.setattr(variography, "WIDTHS", variography.WIDTHS[1:3])
         patch.setattr(variography, "SHRUNK", variography.SHRUNK[1:2])
         patch.setattr(variography, "ROUNDS", variography.LOOK_EVERY)
+        patch.setattr(variography, "JUDGED_CELLS", 10_000)
+        patch.setattr(variography, "WORK", variography.WORK / 15)
+        patch.setattr(variography, "NOISES", variography.NOISES[:2])
+        patch.setattr(matern_tuning, "COUNT", 200)
+        patch.setattr(matern_tuning, "NOISES", matern_tuning.NOISES[3:5])
+        patch.setattr(matern_tuning, "SWEEPS", 1)
+        patch.setattr(fitting, "GUESS_BATCHES", 8)
         few = {name: tried[1:3] for name, tried in space_time.CANDIDATES.items()}
         patch.setattr(space_time, "CANDIDATES", few)
         patch.setattr(space_time, "TUNING_CELLS", 2_000)
