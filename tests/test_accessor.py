@@ -10,6 +10,7 @@ import xarray as xr
 from xdiffimpute.baselines import BASELINES
 from xdiffimpute.diffusion import DiffusionImputer
 from xdiffimpute.exceptions import DataError, ImputeError, NotFittedError
+from xdiffimpute.scoring import describe
 
 pytestmark = pytest.mark.usefixtures("hasty")
 
@@ -100,6 +101,14 @@ def test_scores_of_baselines_and_networks_have_one_form(gappy, quick):
         assert skill["sst"].attrs["units"] == "degC"
         assert (skill["sst"].sel(metric="rmse") > 0).all()
         assert float(skill["sst"].sel(imputer="linear", metric="rmse")) < 1.0
+
+
+def test_a_variable_without_a_score_is_told(caplog):
+    coords = {"imputer": ["diffusion", "linear"], "metric": ["rmse", "cells"]}
+    some, none = np.full((2, 2), 9.0), np.array([[np.nan, 0.0]] * 2)
+    skill = xr.Dataset({n: (tuple(coords), v) for n, v in (("sst", some), ("chl", none))}, coords)
+    describe(skill)
+    assert "no observation of chl could be withheld: nothing tells how good" in caplog.text
 
 
 def test_wrong_arguments(gappy, quick):

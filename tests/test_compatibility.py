@@ -52,6 +52,15 @@ def test_what_does_not_fit_is_refused(ds: xr.Dataset, spec: FieldSpec) -> None:
             refuse_incompatible(spec, wrong)
 
 
+def test_a_covariate_that_is_left_out_is_called_one(ds: xr.Dataset) -> None:
+    informed = ds.assign(forecast=ds["t"] + 1.0)
+    spec = FieldSpec.from_dataset(informed, covariates=["forecast"])
+    with pytest.raises(CompatibilityError, match=r"; add the covariates \['forecast'\]"):
+        refuse_incompatible(spec, ds)
+    with pytest.raises(CompatibilityError, match=r"'forecast'\] that .* and rename the variables"):
+        refuse_incompatible(spec, ds.rename(t="temp"))
+
+
 def test_cells_of_curvilinear_grids_are_about_as_large(ds: xr.Dataset) -> None:
     """Their coordinates may be numbers of rows and columns, the same at any resolution."""
 

@@ -40,10 +40,13 @@ def refuse_incompatible(spec: FieldSpec, ds: xr.Dataset) -> None:
     names = [v.name for v in spec.variables]
     missing = [n for n in names if n not in ds.data_vars]
     if missing:
+        given = [n for n in missing if n in spec.covariates]
+        cure = f"add the covariates {given} that it was fitted with" if given else ""
+        if len(given) < len(missing):
+            cure = " and ".join(filter(None, [cure, "rename the variables with ds.rename(...)"]))
         raise CompatibilityError(
             f"the imputer was fitted on {names}, and {missing} are not among the variables "
-            f"{list(map(str, ds.data_vars))}; rename them with ds.rename(...), or "
-            "fit on these data"
+            f"{list(map(str, ds.data_vars))}; {cure}, or fit on these data"
         )
     for name in names:
         _refuse_dims(spec, ds, name)

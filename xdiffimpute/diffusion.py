@@ -162,6 +162,11 @@ class DiffusionImputer(Imputer):
         history = self._fitted.history
         if history.stopped != LIMIT:
             self._tell(f"training ended after {history.steps} steps: {history.stopped}")
+        if history.idle and self._fitted.denoiser.first is not None:
+            self._tell(
+                "training did not lower the withheld error that the first guesses had: what is "
+                "filled is kriging and interpolation more than it is learned"
+            )
         if not self.options.summary:
             return self
         self._tell(COMPARING, logged=True)
@@ -319,7 +324,8 @@ class DiffusionImputer(Imputer):
                 f"the imputer was fitted with a climatology for each cell "
                 f"(statistics={fitted.statistics.kind!r}) on a grid of {fitted.spec.shape} cells, "
                 "and these data are on another grid; fit with statistics='variable' to fill "
-                "elsewhere at the same spacing, or select the grid of the fit"
+                "elsewhere at the same spacing, or bring these data onto the grid of the fit, of "
+                f"{_extent(fitted.spec)} (here: {_extent(fitted.spec.moved_to(ds))})"
             )
         return fitted.spec.moved_to(ds)
 
@@ -473,6 +479,16 @@ def _versions() -> dict[str, str]:
     from . import __version__
 
     return {"xdiffimpute": __version__, "torch": str(torch.__version__)}
+
+
+def _extent(spec: FieldSpec) -> str:
+    """From where to where a grid goes, as text."""
+    ends = [
+        f"{dim} {values[0]:g} to {values[-1]:g}"
+        for dim, values in ((spec.axes.y, spec.grid.y), (spec.axes.x, spec.grid.x))
+        if values is not None
+    ]
+    return f"{' x '.join(map(str, spec.shape))} cells{''.join(f', {end}' for end in ends)}"
 
 
 def _calibrated(spec: FieldSpec, cells: IntArray) -> dict[str, str]:

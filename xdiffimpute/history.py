@@ -49,6 +49,18 @@ class History:
     waiting: float = 0.0
     memory: int = 0
 
+    @property
+    def idle(self) -> bool:
+        """Whether training lowered the withheld error by less than a hundredth.
+
+        Examples
+        --------
+        >>> History(validation=[(0, 0.5), (10, 0.499)]).idle
+        True
+        """
+        errors = [error for _, error in self.validation]
+        return len(errors) > 1 and min(errors[1:]) > 0.99 * errors[0]
+
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON can hold it."""
         return asdict(self)

@@ -139,6 +139,12 @@ def describe(skill: xr.Dataset) -> str:
             lost.append(f"{name}: {methods[1 + int(np.argmin(others))]} is better")
     text = skill_lines(skill)
     log.info("%s", text)
+    unknown = [n for n, t in skill.data_vars.items() if not t.sel(metric="cells").values.any()]
+    if unknown:
+        log.warning(
+            "no observation of %s could be withheld: nothing tells how good its fill is, and its "
+            "standard error is not calibrated", ", ".join(map(str, unknown)),
+        )  # fmt: skip
     if lost:
         log.warning(
             "THE NETWORK DOES NOT BEAT THE SIMPLE METHODS (%s). Try a longer max_time, a wider "

@@ -27,6 +27,7 @@ from ..geometry import Geometry
 from ..imputer import Imputer
 from ..job import digest
 from ..quantities import dequantify, requantify
+from ..suggestion import did_you_mean
 from ..tiling import Stretches
 from ..trials import make_trials
 from ..tuning import Tuner, check_setting
@@ -96,9 +97,11 @@ class Baseline(Imputer):
         unknown = sorted(set(settings) - set(self.knobs))
         if unknown:
             known = ", ".join(self.knobs) or "none"
+            others = ("variables", "time", "y", "x", "extra_dims", "statistics", "seed")
             raise ImputeError(
                 f"{self.name!r} has no setting {', '.join(map(repr, unknown))}; its settings are: "
-                f"{known}; and variables, time, y, x, extra_dims, statistics, seed"
+                f"{known}; and {', '.join(others)}."
+                f"{did_you_mean(unknown, [*self.knobs, *others])}"
             )
         for knob, value in settings.items():
             check_setting(self.name, knob, value, self.knobs[knob])
