@@ -57,7 +57,7 @@ def test_a_covariate_that_is_left_out_is_called_one(ds: xr.Dataset) -> None:
     spec = FieldSpec.from_dataset(informed, covariates=["forecast"])
     with pytest.raises(CompatibilityError, match=r"; add the covariates \['forecast'\]"):
         refuse_incompatible(spec, ds)
-    with pytest.raises(CompatibilityError, match=r"'forecast'\] that .* and rename the variables"):
+    with pytest.raises(CompatibilityError, match=r"'forecast'\] that .* and rename the others"):
         refuse_incompatible(spec, ds.rename(t="temp"))
 
 

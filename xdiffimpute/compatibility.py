@@ -41,9 +41,10 @@ def refuse_incompatible(spec: FieldSpec, ds: xr.Dataset) -> None:
     missing = [n for n in names if n not in ds.data_vars]
     if missing:
         given = [n for n in missing if n in spec.covariates]
-        cure = f"add the covariates {given} that it was fitted with" if given else ""
-        if len(given) < len(missing):
-            cure = " and ".join(filter(None, [cure, "rename the variables with ds.rename(...)"]))
+        cure = "rename them with ds.rename(...)"
+        if given:
+            cure = f"add the covariates {given} that it was fitted with"
+            cure += " and rename the others with ds.rename(...)" if given != missing else ""
         raise CompatibilityError(
             f"the imputer was fitted on {names}, and {missing} are not among the variables "
             f"{list(map(str, ds.data_vars))}; {cure}, or fit on these data"
