@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from xdiffimpute.diffusion import DiffusionImputer
-from xdiffimpute.exceptions import AxesError, DataError, ImputeError
+from xdiffimpute.exceptions import AxesError, DataError, ImputeError, TrainingInterrupted
 
 pytestmark = pytest.mark.usefixtures("hasty")
 
@@ -122,3 +122,17 @@ def test_a_group_that_fails_in_training_costs_the_others_nothing(tree, caplog, m
     assert len(done) == 0 and len(fitted := tree.impute.fit(steps=1, progress=False)) == 1
     assert isinstance(next(iter(fitted.values())), DiffusionImputer)
     assert "no observation could be withheld; the other groups are fitted" in caplog.text
+
+
+@pytest.mark.parametrize("error, begun", [(DataError, 2), (TrainingInterrupted, 1)])
+def test_where_all_groups_fail_or_one_is_stopped_it_is_raised(tree, monkeypatch, error, begun):
+    done = []
+
+    def fails(self, ds, *args, **kwargs):
+        done.append(ds)
+        raise error("no more")
+
+    monkeypatch.setattr(DiffusionImputer, "fit", fails)
+    with pytest.raises(error, match="in the group '/fine'.*no more"):
+        tree.impute.fit(steps=1, progress=False)
+    assert len(done) == begun

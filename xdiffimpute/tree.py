@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import xarray as xr
 
 from .arguments import LAYOUT
-from .exceptions import ImputeError
+from .exceptions import ImputeError, TrainingInterrupted
 
 if TYPE_CHECKING:
     from .diffusion import DiffusionImputer
@@ -89,13 +89,18 @@ class ImputeDataTreeAccessor:
                 log.warning("the group %r is passed over: nothing is missing in it", path)
                 del groups[path]
         fitted: dict[str, DiffusionImputer] = {}
+        failed: list[ImputeError] = []
         for path, ds in groups.items():
             try:
                 fitted[path] = _named(path, ds.impute.fit, **_below(path, options))
+            except TrainingInterrupted:
+                raise
             except ImputeError as error:  # what the others have learned is not lost
-                if len(groups) == 1:
-                    raise
-                log.error("%s; the other groups are fitted", error)
+                failed.append(error)
+        if failed and not fitted:
+            raise failed[0]
+        for error in failed:
+            log.error("%s; the other groups are fitted", error)
         return fitted
 
     def fill(self, imputer: Imputers, **options: Any) -> xr.DataTree:
