@@ -99,8 +99,8 @@ class ImputeDataTreeAccessor:
                 failed.append(error)
         if failed and not fitted:
             raise failed[0]
-        for error in failed:
-            log.error("%s; the other groups are fitted", error)
+        for why in failed:
+            log.error("%s; the other groups are fitted", why)
         return fitted
 
     def fill(self, imputer: Imputers, **options: Any) -> xr.DataTree:
