@@ -111,6 +111,24 @@ def test_a_variable_without_a_score_is_told(caplog):
     assert "no observation of chl could be withheld: nothing tells how good" in caplog.text
 
 
+def test_scores_of_a_seed_are_at_the_cells_of_its_fit(gappy, quick):
+    imputer = gappy.impute.fit(**{k: v for k, v in quick.items() if k != "window"} | {"seed": 3})
+    rows = [gappy.impute.score(imputer)]
+    rows += [gappy.impute.score("linear", seed=seed) for seed in (3, 4)]
+    ours, same, other = (float(r["sst"].sel(imputer="linear", metric="rmse")) for r in rows)
+    assert ours == pytest.approx(same, rel=1e-5) and same != pytest.approx(other, rel=1e-3)
+
+
+def test_where_nothing_can_be_withheld_it_is_told(caplog):
+    values = np.full((30, 6, 7), np.nan, dtype="float32")
+    for t in range(30):
+        values[t, t % 6, (2 * t) % 7] = t
+    ds = xr.Dataset({"a": (("time", "lat", "lon"), values)})
+    skill = ds.impute.score("climatology")
+    assert not skill["a"].sel(metric="cells").any()
+    assert "no observation can be withheld in the shape of these data's gaps" in caplog.text
+
+
 def test_wrong_arguments(gappy, quick):
     imputer = gappy.impute.fit(**quick)
     with pytest.raises(ImputeError, match="^members= can be given for a fitted network"):

@@ -133,6 +133,11 @@ def test_own_gaps_are_filled_without_hiding(cds: CdsServer, gappy: xr.Dataset) -
     changes["fit"] = {"steps": 2, "size": "small", "window": 1, "partition": "pixel"}
     report = json.loads(invoke("run", recipe(**changes), "--json").stdout)
     assert "hidden" not in report and not Path("results/gappy.zarr").exists()
+    Path("results/gappy.zarr").mkdir()  # of an earlier run, with a recipe that hid something
+    invoke("run", recipe(**changes), "--overwrite")
+    assert sorted(f.name for f in Path("results").iterdir()) == [
+        "comparison.png", "filled.zarr", "model.imputer", "report.json"
+    ]  # fmt: skip
     said = invoke("run", recipe(**changes | {"variables": ["chl"], "out": "r2"}), code=2).stderr
     assert "'sst.nc' has sst and not chl" in said
 

@@ -124,6 +124,15 @@ def test_short_records_are_not_judged() -> None:
     assert np.isnan(result["p_value"]).all()
 
 
+def test_a_fit_says_where_a_record_is_too_short_to_tell(caplog: pytest.LogCaptureFixture) -> None:
+    values = field(frames=160)[:8]
+    ds = gappy(values, failing(values))
+    spec = FieldSpec.from_dataset(ds)
+    caplog.set_level(logging.INFO, logger="xdiffimpute")
+    warn_of_dependence(spec.pack(ds), spec.clock(ds), spec, weighted=False)
+    assert "cannot be told" in caplog.text and "gaps depend on the data:" not in caplog.text
+
+
 def test_lazy_and_in_memory_agree_and_arguments_are_checked() -> None:
     values = field()
     ds = gappy(values, failing(values))

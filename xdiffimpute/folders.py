@@ -36,9 +36,7 @@ def check_writable(folder: Path, advice: str) -> None:
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        raise StorageError(
-            f"cannot write to the folder {str(folder)!r}: {error.strerror}; {advice}"
-        ) from error
+        raise _refused(f"to the folder {str(folder)!r}", error, advice) from error
 
 
 def prepare_folder(folder: Path, files: Iterable[str], *, overwrite: bool, another: str) -> None:
@@ -77,9 +75,7 @@ def prepare_folder(folder: Path, files: Iterable[str], *, overwrite: bool, anoth
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageError(
-            f"cannot write to the folder {str(folder)!r}: {error.strerror}; {another}"
-        ) from error
+        raise _refused(f"to the folder {str(folder)!r}", error, another) from error
     check_writable(folder, another)
 
 
@@ -138,6 +134,8 @@ def write_text(path: Path, text: str, advice: str) -> None:
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
-        raise StorageError(
-            f"cannot write {str(path)!r}: {error.strerror or error}; {advice}"
-        ) from error
+        raise _refused(repr(str(path)), error, advice) from error
+
+
+def _refused(what: str, error: OSError, advice: str) -> StorageError:
+    return StorageError(f"cannot write {what}: {error.strerror or error}; {advice}")

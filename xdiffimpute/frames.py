@@ -10,6 +10,7 @@ import xarray as xr
 
 from .exceptions import ImputeError
 from .fields import FieldSpec
+from .tiling import evenly
 
 __all__ = [
     "Data",
@@ -87,7 +88,7 @@ def spread(ds: xr.Dataset, spec: FieldSpec, frames: int) -> xr.Dataset:
     dim = spec.axes.time or next(iter(spec.series_dims), None)
     if dim is None or dim not in ds.dims or ds.sizes[dim] <= frames:
         return ds
-    return ds.isel({dim: np.unique(np.linspace(0, ds.sizes[dim] - 1, frames).round().astype(int))})
+    return ds.isel({dim: evenly(ds.sizes[dim], frames)})
 
 
 def unpacked_position(ds: xr.Dataset, spec: FieldSpec, series: int, time: int) -> dict[str, int]:

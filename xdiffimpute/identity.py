@@ -9,8 +9,9 @@ import dask
 import numpy as np
 import xarray as xr
 
-from ._typing import AnyArray
+from ._typing import AnyArray, IntArray
 from .calendar import Clock
+from .tiling import evenly
 
 __all__ = ["Identity"]
 
@@ -52,9 +53,9 @@ class Identity:
         Identity
         """
         count = packed.sizes["time"]
-        frames = np.arange(count)
+        frames: IntArray = np.arange(count)
         if packed.chunks is not None:
-            frames = np.unique(np.linspace(0, count - 1, SAMPLED).round().astype(np.int64))
+            frames = evenly(count, SAMPLED)
         return cls(clock.labels, frames, _digests(packed, frames))
 
     def changed(self, packed: xr.DataArray) -> AnyArray:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ._typing import AnyArray
+from ._typing import AnyArray, IntArray
 from .sources import sources_of
-from .tiling import Stretches
+from .tiling import Stretches, evenly
 
 __all__ = ["digest", "job_of"]
 
@@ -101,9 +101,9 @@ def _frames(field: xr.DataArray, along: str | None, *, whole: bool) -> Iterator[
     pieces = [field]
     if along in field.dims:
         count = field.sizes[along]
-        taken = np.arange(count)
+        taken: IntArray = np.arange(count)
         if field.chunks is not None or not whole:
-            taken = np.unique(np.linspace(0, count - 1, SAMPLED).round().astype(int))
+            taken = evenly(count, SAMPLED)
         size = max(1, BYTES_AT_ONCE * count // max(1, field.nbytes))
         pieces = [field.isel({along: taken[k : k + size]}) for k in range(0, len(taken), size)]
     for piece in pieces:

@@ -23,7 +23,7 @@ from .baselines import Baseline
 from .coverage import coverage
 from .exceptions import ImputeError
 from .fields import FieldSpec
-from .folders import check_writable
+from .folders import check_writable, write_text
 from .frames import place_of, unpacked_position, within
 from .imputer import Imputer
 from .markup import number, skill_tables, text
@@ -147,16 +147,7 @@ def write_report(
     found = examine(imputer, plain)
     whole = skill_table(found)
     page = _page(plain, imputer, found, whole, source)
-    partial = place.with_name(f".{place.name}.partial")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(place)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise ImputeError(
-            f"cannot write a report to {os.fspath(path)!r} ({error}); give a file in a folder that "
-            "can be written to"
-        ) from error
+    write_text(place, page, "give a file in a folder that can be written to")
     return whole
 
 

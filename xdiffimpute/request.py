@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import xarray as xr
 
+from .arguments import is_whole
 from .assembly import REALIZATION
 from .coordinates import Coordinates
 from .exceptions import ImputeError
@@ -57,7 +57,7 @@ class Request:
             value = getattr(self, name)
             if value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+            if not is_whole(value, least):
                 raise ImputeError(f"{name}={value!r} must be a whole number of {least} or more{of}")
             object.__setattr__(self, name, int(value))
 

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ._typing import BoolArray, FloatArray, IntArray
+from .tiling import evenly
 
 __all__ = ["Piece", "Sample", "observed_share", "sample_masks", "sample_values"]
 
@@ -51,7 +52,7 @@ def sample_masks(packed: xr.DataArray, window: int) -> BoolArray:
     packed = packed.transpose("series", "time", "channel", "y", "x")
     n_series, n_time = packed.shape[:2]
     most = int(min(MASK_FRAMES, max(4, MASK_BYTES // int(np.prod(packed.shape[2:])))))
-    series = np.unique(np.linspace(0, n_series - 1, min(n_series, most // 4)).round().astype(int))
+    series = evenly(n_series, most // 4)
     frames = _frames(n_time, max(2, most // len(series)), window)
     lazy = [packed[int(s)].isel(time=frames).notnull() for s in series]
     return np.stack([np.asarray(piece.values) for piece in dask.compute(*lazy)])
@@ -115,7 +116,7 @@ def sample_values(packed: xr.DataArray, most: int = SAMPLE_VALUES) -> Sample:
     n_series, n_time, channels, height, width = packed.shape
     frames = _frames(n_time, SAMPLE_FRAMES, RUN)
     count = int(np.clip(SAMPLE_FRAMES * 4 // len(frames), 1, n_series))
-    series = np.unique(np.linspace(0, n_series - 1, count).round().astype(int))
+    series = evenly(n_series, count)
     cells = max(1, most // (len(series) * len(frames) * channels))
     places = _squares(height, width, cells)
     part = packed.isel(series=series, time=frames)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ._typing import FloatArray, IntArray
 
-__all__ = ["MARGIN", "Stretches", "default_window", "ramp", "starts", "surroundings"]
+__all__ = ["MARGIN", "Stretches", "default_window", "evenly", "ramp", "starts", "surroundings"]
 
 MARGIN = 32
 """Cells around a tile from which the first guesses are made in training."""
@@ -38,6 +38,17 @@ class Stretches(NamedTuple):
 def default_window(frames: int) -> int:
     """Frames that a network sees at once, when nobody says how many: all of a short record."""
     return frames if frames <= 12 else 5
+
+
+def evenly(count: int, most: int) -> IntArray:
+    """At most so many indices, at even distances from the first to the last.
+
+    Examples
+    --------
+    >>> evenly(9, 3).tolist(), evenly(3, 9).tolist()
+    ([0, 4, 8], [0, 1, 2])
+    """
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
 def starts(length: int, size: int, stride: int, *, periodic: bool = False) -> list[int]:

@@ -28,7 +28,7 @@ from .propensity import Propensity
 from .samplers import Sampler
 from .samples import Sample
 from .tiled import InSurroundings, cells_at_once
-from .tiling import MARGIN, surroundings
+from .tiling import MARGIN, evenly, surroundings
 from .transforms import Statistics
 from .withholding import Withheld
 
@@ -313,7 +313,7 @@ class Verification:
 
 def _spread(count: int, most: int | None) -> list[int]:
     """At most so many indices, evenly spread over all."""
-    return [int(k) for k in np.unique(np.linspace(0, count - 1, min(count, most or count)).round())]
+    return [int(k) for k in evenly(count, most or count)]
 
 
 def _variance(packed: xr.DataArray, withheld: Withheld, statistics: Statistics) -> FloatArray:
